@@ -1,0 +1,1 @@
+"""The laptop: CLI, daemon, routes, host DNS, host firewall, doctor."""

@@ -1,0 +1,1 @@
+"""The gateway: objects in, peers, address pool, directory, packet filter, control API."""
