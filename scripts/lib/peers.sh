@@ -11,13 +11,12 @@ tunnel_peers() {
 # crate_program NAME VERSION: builds a Rust program once per version; without a cargo the bench leaves it out and says so.
 crate_program() {
     local name=$1 folder="$KVPN_CACHE/$1-$2" built
-    built=$(find "$folder/bin" -type f -perm -u+x 2>/dev/null | head -1)
-    if [[ -z $built ]]; then
+    if [[ ! -d $folder/bin ]]; then
         have cargo || { say "no cargo: $name is left out; fix: install Rust 1.85 or newer"; return 0; }
         say "building $name $2 from its crate"
         cargo install --quiet --locked --root "$folder" --version "$2" "$name" </dev/null >&2 ||
             { say "cannot build $name: left out"; return 0; }
-        built=$(find "$folder/bin" -type f -perm -u+x | head -1)
     fi
+    built=$(find "$folder/bin" -type f -perm -u+x | head -1)
     mkdir -p .cache/bin && ln -sfn "$built" ".cache/bin/$name"
 }
