@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.testbed.needs import ROOT, find
 from tests.testbed.netns import Namespace, Testbed, run, stop, wait_until
+from tests.testbed.places import ROOT, find
 
 MTU = 1420
 CONGESTION_CONTROL = "cubic"

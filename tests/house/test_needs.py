@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.testbed import needs
+from tests.testbed import needs, places
 
 
 def test_tool_that_exists_is_found() -> None:
@@ -17,7 +17,7 @@ def test_tool_that_exists_is_found() -> None:
 def test_our_own_build_comes_before_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sh").write_text("#!/bin/true\n")
     (tmp_path / "sh").chmod(0o755)
-    monkeypatch.setattr(needs, "BIN", tmp_path)
+    monkeypatch.setattr(places, "BIN", tmp_path)
     assert needs.tool("sh") == str(tmp_path / "sh")
 
 

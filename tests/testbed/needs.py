@@ -7,17 +7,14 @@ a reason that names the fix. With `CI=true` a missing thing is a failure, becaus
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = ROOT / ".cache" / "bin"
-"""Programs that scripts/lib/bootstrap.sh built for the tests."""
-SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
-"""Searched after PATH: a user's PATH often lacks them."""
+from tests.testbed.places import ROOT as ROOT
+from tests.testbed.places import find as find
+
 TUN = Path("/dev/net/tun")
 
 
@@ -32,11 +29,6 @@ def missing(what: str, fix: str = "scripts/test installs it") -> NoReturn:
     if in_ci():
         pytest.fail(f"with CI=true nothing may be skipped: {reason}", pytrace=False)
     pytest.skip(reason)
-
-
-def find(name: str) -> str | None:
-    """The path of the program `name`: .cache/bin, then PATH, then the system folders; None without one."""
-    return shutil.which(name, path=os.pathsep.join((str(BIN), os.environ.get("PATH", ""), SYSTEM_FOLDERS)))
 
 
 def tool(name: str) -> str:
