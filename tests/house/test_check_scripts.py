@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests import check_io_docstrings, check_test_files
+from tests import check_io_docstrings, check_sizes, check_test_files
 from tests.check_io_docstrings import Module
 
 SETUP = "[options]\npackages = one, kvpn_two\npackage_dir =\n    kvpn_two = two/kvpn_two\n"
@@ -69,3 +69,15 @@ def test_imports_for_types_only_are_free() -> None:
 
 def test_a_module_says_what_it_owns() -> None:
     assert "p.a has no docstring" in breaches(a="x = 1\n")[0]
+
+
+def test_files_and_functions_have_a_size_to_read() -> None:
+    assert check_sizes.main() == 0
+
+
+def test_large_functions_and_files_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("def short():\n" + "    pass\n" * 49 + "def long():\n" + "    pass\n" * 50)
+    assert [line.split(";")[0] for line in check_sizes.too_large(file, "a.py")] == ["a.py:51 long has 51 lines"]
+    file.write_text("x = 1\n" * 500)
+    assert [line.split(";")[0] for line in check_sizes.too_large(file, "a.py")] == ["a.py has 500 lines"]
