@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.bench.handshakes import Flooder, prepare
 from tests.bench.tunnel_pair import IMPLEMENTATIONS, UNDERLAYS, Bed, Implementation, measurements
 
 COLUMNS = {
@@ -66,14 +67,17 @@ def verdicts(middle: Mapping[str, Mapping[str, float]]) -> list[tuple[bool, str]
     return found
 
 
-def one_round(bed: Bed, implementations: Sequence[Implementation], seconds: float, samples: Samples) -> None:
-    """Every implementation once; a measurement that fails is named and left out."""
+def one_round(bed: Bed, implementations: Sequence[Implementation], seconds: float, flooder: Flooder | None,
+              samples: Samples) -> None:
+    """Every implementation once."""
     for implementation in implementations:
         print(f"  {implementation.name}", end="", file=sys.stderr, flush=True)
         with bed.pair(implementation) as pair:
             for measure in measurements(seconds):
                 for key, value in measure(pair).items():
                     samples[implementation.name][key].append(value)
+        for key, value in (flooder.measure(bed, implementation) if flooder else {}).items():
+            samples[implementation.name][key].append(value)
     print(file=sys.stderr)
 
 
@@ -107,13 +111,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="kvpn-bench-") as folder:
         bed = Bed(options.underlay, Path(folder))
         try:
+            flooder = None if options.no_handshakes else prepare(bed)
             for number in range(options.rounds + 1):
                 words = f"round {number} of {options.rounds}:" if number else "a round to warm up:"
                 print(words, end="", file=sys.stderr)
-                one_round(bed, implementations, options.seconds, samples)
-                if not options.no_handshakes:
-                    from tests.bench.handshakes import measure_all
-                    measure_all(bed, implementations, samples)
+                one_round(bed, implementations, options.seconds, flooder, samples)
                 if not number:
                     samples.clear()
         finally:
