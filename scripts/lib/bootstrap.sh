@@ -85,7 +85,7 @@ virtual_environment() {
     [[ "${stamp/gateway/gateway,test}" == "$(cat .venv/kvpn-stamp 2>/dev/null)" ]] && return
     [[ -x .venv/bin/python ]] || { python=$(find_python) || die "no Python 3.11 or newer"; "$python" -m venv .venv; }
     say "installing this project and the Python packages of setup.cfg [$extras] into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[$extras]" </dev/null >&2
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -e ".[$extras]" </dev/null >&2
     printf '%s\n' "$stamp" >.venv/kvpn-stamp
 }
 
