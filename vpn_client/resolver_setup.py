@@ -13,8 +13,10 @@ Whoever wrote the file does not matter when systemd-resolved is asked in the end
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -36,6 +38,15 @@ SPECIAL_USE: Final = frozenset({
     "corp", "home", "lan", "mail", "localdomain", "domain", "intranet", "private",  # RFC 6762 appendix G
 })
 """Top-level names with a meaning of their own: special-use names and those that private networks live under."""
+
+
+MAX_DOMAINS: Final = 256
+"""Search and routing domains of one link: systemd-resolved takes 1024, older ones 256."""
+REAPPLY_LIMIT: Final = 10
+"""Times per REAPPLY_WINDOW that we take the resolver back from someone else, before we stop fighting."""
+REAPPLY_WINDOW: Final = 5.0
+"""Seconds."""
+_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Mode(StrEnum):
@@ -117,6 +128,10 @@ def choose_domains(plan: ResolverPlan, taken: Iterable[str]) -> DomainChoice:
     routing, left_out = list(plan.routing_domains), []
     for namespace in sorted(set(plan.namespaces)):
         why = None if namespace in plan.approved_namespaces else why_not(namespace, theirs)
+        if not _LABEL.fullmatch(namespace):
+            why = "not one label"
+        elif why is None and len(routing) + len(plan.search) >= MAX_DOMAINS:
+            why = f"more than {MAX_DOMAINS} domains"
         if why is None:
             routing.append(namespace)
         else:
@@ -141,3 +156,19 @@ def delegated_tlds() -> frozenset[str]:
     """Top-level domains of the DNS root, from the list in delegated_tlds.txt."""
     text = files(__package__).joinpath("delegated_tlds.txt").read_text("ascii")
     return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+
+
+@dataclass(slots=True)
+class ReapplyLimit:
+    """Whether to take the resolver back once more: at most REAPPLY_LIMIT times per REAPPLY_WINDOW, then never again."""
+
+    stopped: bool = False
+    _times: deque[float] = field(default_factory=deque)
+
+    def allow(self, now: float) -> bool:
+        """Count one attempt at `now`, in monotonic seconds."""
+        while self._times and self._times[0] <= now - REAPPLY_WINDOW:
+            self._times.popleft()
+        self._times.append(now)
+        self.stopped |= len(self._times) > REAPPLY_LIMIT
+        return not self.stopped

@@ -11,9 +11,11 @@ import pytest
 
 from vpn_client.host_plan import ResolverPlan
 from vpn_client.resolver_setup import (
+    MAX_DOMAINS,
     SPECIAL_USE,
     Mode,
     Observation,
+    ReapplyLimit,
     choose,
     choose_domains,
     delegated_tlds,
@@ -135,6 +137,28 @@ def test_the_user_may_insist() -> None:
     choice = choose_domains(plan, [])
     assert choice.routing == ("shop",)
     assert dict(choice.left_out).keys() == {"dev"}
+
+
+@pytest.mark.parametrize("namespace", ["a.b", "", ".", "~a", "a ", "-a", "a" * 64, "A"])
+def test_a_namespace_is_one_label(namespace: str) -> None:
+    plan = ResolverPlan("198.18.0.2", namespaces=(namespace,), approved_namespaces=(namespace,))
+    assert choose_domains(plan, []).left_out == ((namespace, "not one label"),)
+
+
+def test_a_link_has_a_bounded_number_of_domains() -> None:
+    plan = ResolverPlan("198.18.0.2", 53, ("cluster.local",), ("svc.cluster.local",),
+                        tuple(f"team-{i:03}" for i in range(300)))
+    choice = choose_domains(plan, [])
+    assert len(choice.routing) + len(choice.search) == MAX_DOMAINS
+    assert choice.left_out[-1] == ("team-299", "more than 256 domains")
+
+
+def test_we_stop_fighting() -> None:
+    limit = ReapplyLimit()
+    assert all(limit.allow(float(second)) for second in range(100)), "two a second is no fight"
+    limit = ReapplyLimit()
+    assert [limit.allow(0.1 * i) for i in range(12)] == [True] * 10 + [False] * 2
+    assert not limit.allow(1000.0), "once stopped, it stays so"
 
 
 @pytest.mark.parametrize("name", sorted(SPECIAL_USE))
