@@ -16,7 +16,7 @@ def bash(script: str) -> subprocess.CompletedProcess[str]:
                           capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
-@pytest.mark.parametrize(("version", "good"), [("go1.26", True), ("go1.23", True), ("go1.22.9", False), ("go1.9", False)])
+@pytest.mark.parametrize(("version", "good"), [("go1.26", True), ("go1.23", True), ("go1.22", False), ("go1.9", False)])
 def test_go_is_new_enough(version: str, good: bool) -> None:
     assert (bash(f"new_enough {version}").returncode == 0) is good
 
