@@ -15,7 +15,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -40,11 +40,13 @@ MAX_CONNECTIONS: Final = 32
 """Callers at once; anyone on the machine may connect."""
 IDLE_TIMEOUT: Final = 60.0
 """Seconds that a connection may stay without a request."""
+CLOSE_PATIENCE: Final = 0.5
+"""Seconds that callers get to read the last answer and hang up."""
 SEND_TIMEOUT: Final = 10.0
 """Seconds that a caller may leave its replies unread."""
 _PEERCRED: Final = struct.Struct("3i")
 
-Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
+Tell = Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]
 """Send one step to the caller."""
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ class Service(Protocol):
 
     def owner_of(self, request: Request) -> int | None: ...
 
-    async def call(self, request: Request, caller: Caller, tell: Tell) -> Mapping[str, Any]: ...
+    def call(self, request: Request, caller: Caller, tell: Tell) -> Coroutine[Any, Any, Mapping[str, Any]]: ...
 
 
 def caller_of(connection: socket.socket) -> Caller:
@@ -105,16 +107,17 @@ class ControlSocket:
 
     async def start(self) -> None:
         """Listen. The caller holds the state directory's lock, so a socket file found here is a leftover."""
-        self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._connected, str(self._path), limit=MAX_LINE)
         self._path.chmod(0o666)
 
     async def stop(self) -> None:
-        """Close the door and end every connection."""
+        """Close the door, let answers under way be read, end every connection."""
         self._path.unlink(missing_ok=True)
         if self._server is not None:
             self._server.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_PATIENCE)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -151,12 +154,27 @@ class ControlSocket:
         try:
             request = decode_request_untrusted(line)
             authorise(request, caller, self._service.owner_of(request))
-            reply: Reply = Result(await self._service.call(request, caller, tell))
+            reply: Reply = Result(await _unless_gone(self._service.call(request, caller, tell), reader))
         except BadMessage as error:
             reply = Failure(ExitCode.USAGE, "request", str(error), "client and daemon differ: kvpn version shows both")
         except Failure as failure:
             reply = failure
         await _send(writer, reply)
+
+
+async def _unless_gone(work: Coroutine[Any, Any, Mapping[str, Any]],
+                       reader: asyncio.StreamReader) -> Mapping[str, Any]:
+    """The outcome of `work`; a caller who hangs up before it (Ctrl-C), or talks out of turn, cancels it."""
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ConnectionResetError("the caller hung up")
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.gather(working, gone, return_exceptions=True)
 
 
 async def _send(writer: asyncio.StreamWriter, reply: Reply) -> None:

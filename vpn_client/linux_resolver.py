@@ -89,6 +89,7 @@ class HostResolver:
         path = self._paths.dnsmasq / f"{self._journal.stem.replace('journal', 'kvpn', 1)}.conf"
         self._record(DropIn(str(path)))
         path.write_text("".join(f"server=/{domain}/{plan.server}#{plan.port}\n" for domain in choice.routing))
+        path.chmod(0o644)
         run(["nmcli", "general", "reload", "dns-full"])
         return [Note(STEP, f"split: {_domains(choice)} → {plan.server} ({self.why})")]
 

@@ -251,8 +251,8 @@ class Session:
         if not self._ending:
             self._take_down()
 
-    def gateway_refused(self, failure: Failure, now: float) -> None:
-        """The gateway answered and does not want us any more."""
+    def gave_up(self, failure: Failure, now: float) -> None:
+        """Something ended that no reconnect brings back: the gateway refuses us, or the interface was deleted."""
         if not self._ending:
             self._fail(failure, now)
 
@@ -276,7 +276,8 @@ class Session:
         """When the tunnel last received something authenticated."""
         if last_received is not None and (self._heard is None or last_received > self._heard):
             self._heard = last_received
-        if self._lost and self._silent_for(now) < LIVENESS_INTERVAL + SILENCE:
+        silent = self._silence_due()
+        if self._lost and silent is not None and now < silent:
             self._recovered(now)
 
     def handshake_completed(self, now: float) -> None:
@@ -299,12 +300,14 @@ class Session:
         since = self._opened if self._heard is None else self._heard
         return 0.0 if since is None else now - since
 
-    def _patience(self) -> float:
-        """Silence that is still normal: before the first handshake nothing but the initiation is under way."""
-        return SILENCE if self._heard is None else LIVENESS_INTERVAL + SILENCE
+    def _silence_due(self) -> float | None:
+        """When silence stops being normal: before the first handshake nothing but the initiation is under way."""
+        if self._heard is not None:
+            return self._heard + LIVENESS_INTERVAL + SILENCE
+        return None if self._opened is None else self._opened + SILENCE
 
     def _force(self, now: float) -> None:
-        if self._opened is not None and (self._forced is None or now - self._forced >= FORCE_INTERVAL):
+        if self._opened is not None and (self._forced is None or now >= self._forced + FORCE_INTERVAL):
             self._forced = now
             self._actions.append(ForceInitiation())
 
@@ -362,17 +365,18 @@ class Session:
         self._send_what_is_due(now)
 
     def _force_due(self) -> float | None:
-        since = self._opened if self._heard is None else self._heard
-        if since is None:
+        silent = self._silence_due()
+        if silent is None or self._forced is None:
             return None
-        return max(since + self._patience(), (self._forced or since) + FORCE_INTERVAL)
+        return max(silent, self._forced + FORCE_INTERVAL)
 
     def _trying_due(self) -> float | None:
         waiting = self._phase is Phase.TRANSPORT and not self._said_trying
         return self._phase_began + STILL_TRYING if waiting else None
 
     def _watch_silence(self, now: float) -> None:
-        if self._opened is not None and self._silent_for(now) >= self._patience():
+        silent = self._silence_due()
+        if silent is not None and now >= silent:
             self._lost = self._lost or self._connected_at is not None
             self._force(now)
         trying = self._trying_due()
