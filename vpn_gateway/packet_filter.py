@@ -104,7 +104,7 @@ table {TABLE} {{
     ip6 daddr @vips6 reject with icmpx port-unreachable
     reject with icmpx admin-prohibited
   }}
-  chain masquerade {{
+  chain hide_peers {{
     type nat hook postrouting priority srcnat; policy accept;
     oifname "{tun}" return
     oifname "lo" return
