@@ -57,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, HostRig(Path(folder)) as rig:
         for what, count, run in (("worker", args.worker, kill_worker), ("worker and supervisor", args.both, kill_both)):
             took = run(rig, count, choose)
-            print(f"{what}: {len(took)} kills, none left anything behind; restored after {statistics.median(took):.2f} s "
-                  f"(median), {max(took):.2f} s (longest; {LIMIT:.0f} s allowed for the worker alone)", flush=True)
+            print(f"{what}: {len(took)} kills, none left anything behind; restored after "
+                  f"{statistics.median(took):.2f} s (median), {max(took):.2f} s (longest; "
+                  f"{LIMIT:.0f} s allowed for the worker alone)", flush=True)
     return 0
 
 
