@@ -130,6 +130,23 @@ def udp(namespace: Namespace, address: str) -> bool:
             return False
 
 
+def arrives(sender: Namespace, receiver: Namespace, address: str) -> bool:
+    """Whether a single datagram gets there; the way back does not matter."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with inside(receiver.path):
+        there = socket.socket(family, socket.SOCK_DGRAM)
+    with inside(sender.path):
+        here = socket.socket(family, socket.SOCK_DGRAM)
+    with there, here:
+        there.bind((address, PORT + 1))
+        there.settimeout(PATIENCE)
+        try:
+            here.sendto(b"hello", (address, PORT + 1))
+            return there.recv(100) == b"hello"
+        except OSError:
+            return False
+
+
 def ping(namespace: Namespace, address: str) -> bool:
     """Whether an echo reply comes back."""
     return namespace.run(["ping", "-n", "-c", "1", "-W", "0.5", address], check=False).returncode == 0
@@ -170,6 +187,14 @@ def test_nothing_is_forwarded_in_or_out(net: Net) -> None:
     net.close_host()
     assert not any(attempts(net.neighbour, GATEWAY4, GATEWAY6).values())
     assert not any(attempts(net.gateway, NEIGHBOUR4, NEIGHBOUR6).values())
+
+
+def test_not_one_datagram_is_forwarded_either_way(net: Net) -> None:
+    ways = ((net.neighbour, net.gateway, GATEWAY4), (net.neighbour, net.gateway, GATEWAY6),
+            (net.gateway, net.neighbour, NEIGHBOUR4), (net.gateway, net.neighbour, NEIGHBOUR6))
+    assert all(arrives(*way) for way in ways), "open without our table"
+    net.close_host()
+    assert not any(arrives(*way) for way in ways)
 
 
 def test_a_published_port_is_not_published_to_the_tunnel(net: Net) -> None:
