@@ -103,7 +103,9 @@ def _versions_elsewhere(args: argparse.Namespace) -> dict[str, Any]:
 
 def dns(args: argparse.Namespace, talk: Talk) -> int:
     """`kvpn dns serve|query|dump`, which works with no daemon and no cluster."""
-    return int(dns_parser().parse_args(args.words).run_dns(talk))
+    from kvpn_dns import commands
+
+    return commands.run(dns_parser().parse_args(args.words))
 
 
 def dns_parser() -> argparse.ArgumentParser:

@@ -181,6 +181,8 @@ def _worker(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if args.verbose else logging.INFO,
                         format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    if args.up_fd is not None and not args.verbose:
+        logging.getLogger().setLevel(logging.ERROR)  # until connected the lines of `up` say it all
     try:
         return asyncio.run(_serve(args))
     except Failure as failure:
@@ -253,6 +255,7 @@ async def _up_in_foreground(fd: int, service: Any, stop: asyncio.Event) -> int:
     except Failure as failure:
         talk.failure(failure)
         return int(failure.code)
+    logging.getLogger().setLevel(logging.INFO)
     talk.line(f"Connected as {', '.join(session['host']['addresses'])}; down with Ctrl-C or: sudo kvpn down")
     return int(ExitCode.OK)
 

@@ -251,12 +251,13 @@ def routes(facts: Facts) -> Iterator[Finding]:
 def namespaces(facts: Facts) -> Iterator[Finding]:
     """Each namespace's short names come to us."""
     yield from _notes(facts, "dns", "short names", "every namespace's short names come to us",
-                      "use <service>.<namespace>.svc.<suffix> for those namespaces")
+                      "use <service>.<namespace>.svc.<suffix> for those namespaces", containing="not asked of us")
 
 
-def _notes(facts: Facts, step: str, name: str, fine: str, fix: str) -> Iterator[Finding]:
+def _notes(facts: Facts, step: str, name: str, fine: str, fix: str, containing: str = "") -> Iterator[Finding]:
     for each in facts.sessions:
-        texts = [note["text"] for note in each.status.get("notes", ()) if note["name"] == step]
+        texts = [note["text"] for note in each.status.get("notes", ())
+                 if note["name"] == step and containing in note["text"]]
         yield _finding(name, bool(texts), Level.WARN, "; ".join(texts[:3]), fine, fix)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -101,8 +102,7 @@ async def get(target: Target, path: str, *, timeout: float, headers: Mapping[str
         request = h11.Request(method="GET", target=path, headers=lines)
         writer.write((connection.send(request) or b"") + (connection.send(h11.EndOfMessage()) or b""))
         head = await _next_event(connection, reader, timeout)
-        if not isinstance(head, h11.Response):
-            raise HttpError("it hung up before it answered")
+        assert isinstance(head, h11.Response)
         yield Response(head.status_code, {name.decode(): value.decode("latin-1") for name, value in head.headers},
                        connection, reader)
     finally:
@@ -128,7 +128,7 @@ async def _connect(target: Target, timeout: float) -> tuple[asyncio.StreamReader
         raise HttpError(f"{target.authority} does not answer within {timeout:.1f} s") from None
     except OSError as error:
         connection.close()
-        raise HttpError(f"{target.authority}: {error.strerror or error}") from None
+        raise HttpError(f"{target.authority}: {_why(error)}") from None
     except asyncio.CancelledError:
         connection.close()
         raise
@@ -148,7 +148,10 @@ async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader,
         while True:
             event = connection.next_event()
             if event is h11.NEED_DATA:
-                connection.receive_data(await asyncio.wait_for(reader.read(READ_SIZE), silence))
+                data = await asyncio.wait_for(reader.read(READ_SIZE), silence)
+                if not data and connection.their_state is h11.SEND_RESPONSE:
+                    raise HttpError("it hung up before it answered")
+                connection.receive_data(data)
             elif isinstance(event, h11.ConnectionClosed) or event is h11.PAUSED:
                 return None
             elif isinstance(event, h11.Event) and not isinstance(event, h11.InformationalResponse):
@@ -156,6 +159,11 @@ async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader,
     except TimeoutError:
         raise HttpError(f"silent for {silence:.1f} s") from None
     except OSError as error:
-        raise HttpError(error.strerror or str(error)) from None
+        raise HttpError(_why(error)) from None
     except h11.RemoteProtocolError as error:
         raise HttpError(f"not HTTP: {error}") from None
+
+
+def _why(error: OSError) -> str:
+    """The kernel's words; asyncio puts its own in their place."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -7,11 +7,14 @@ answers and sockets (`kvpn_dns`), pointing the host here (`linux_host`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Final
 
 from kvpn_dns.answer import Answerer
+from kvpn_dns.forward import Upstream, usable
 from kvpn_dns.options import Options
 from kvpn_dns.server import DnsServer
+from kvpn_dns.upstream_io import Forwarder
 from kvpn_dns.zone_index import Index
 from vpn_client.exit_codes import ExitCode, Failure
 from vpn_client.session import DirectoryLink
@@ -34,11 +37,17 @@ class NameService:
         options = Options(ttl=0, negative_ttl=0, owned=tuple(suffixes))
         self._index = Index(options)
         self._answerer = Answerer(self._index, options)
-        self._server = DnsServer(self._answerer)
+        self._forwarder = Forwarder([])
+        self._server = DnsServer(self._answerer, self._forwarder, self._is_local)
+        self._address = ""
+
+    def _is_local(self, source: str) -> bool:
+        """This host's questions to its own address come from that address, or from the loopback fallback's."""
+        return source == self._address or ip_address(source).is_loopback
 
     async def start(self, address: str) -> tuple[str, int]:
         """Where it listens now."""
-        why = ""
+        self._address, why = address, ""
         for port in (PORT, *FALLBACK_PORTS):
             try:
                 await self._server.start([(address, port)])
@@ -58,7 +67,7 @@ class NameService:
 
     def forward_to(self, upstreams: Sequence[str]) -> None:
         """Where names go that are not ours; nowhere without upstreams."""
-        self._server.forward_to(upstreams)
+        self._forwarder.upstreams = usable([Upstream.parse(each) for each in upstreams], self._server.addresses)
 
     def counters(self) -> Mapping[str, int]:
         """Answers by rcode, drops by reason, and `queries`, their sum."""

@@ -6,7 +6,6 @@ Owns nothing but how they are made and fitted to the seams in `parts`.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import socket
 import time

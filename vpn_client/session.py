@@ -292,6 +292,7 @@ class Session:
 
     def _recovered(self, now: float) -> None:
         self._lost = False
+        self._probe = None
         self._reconnects += 1
         self._actions += [ReconnectDirectory(), RefreshGateway()]
         self._probe_soon(now)
@@ -440,7 +441,7 @@ class Session:
         if self._lost:
             words.append(f"the gateway has been silent for {duration(self._silent_for(now))}")
         if self._probe is None:
-            words.append("nothing has been proved since the machine slept")
+            words.append("nothing has been proved since the path was lost")
         elif not self._probe.ok:
             words.append(f"the last probe failed: {self._probe.evidence}")
         elif now - self._probe.at > PROBE_MAX_AGE:

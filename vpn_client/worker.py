@@ -63,6 +63,7 @@ class SessionWorker:
         self._mtu = intent.mtu
         self._notes: dict[str, list[Note]] = {}
         self._dns_mode = ""
+        self._shown: s.State | None = None
         self._handshake = asyncio.Event()
         self._listed = asyncio.Event()
         self._wake = asyncio.Event()
@@ -91,6 +92,14 @@ class SessionWorker:
             if self._tunnel is not None:
                 self.session.heard(self._tunnel.status().last_received, now)
             self.session.handle_deadline(now)
+            self._log_state(now)
+
+    def _log_state(self, now: float) -> None:
+        state = self.session.state(now)
+        if state is not self._shown:
+            self._shown = state
+            why = "; ".join(self.session.reasons(now))
+            log.info("session %s is %s%s", self.intent.session, state, f": {why}" if why else "")
 
     async def _sleep(self) -> None:
         due = self.session.next_deadline()
@@ -197,7 +206,7 @@ class SessionWorker:
     async def _say_clean(self) -> Lines:
         if not self._clean:
             return [(Phase.CLEAN.value, Level.OK, "no leftovers from an earlier run")]
-        return [(note.step, note.level, f"restored from an earlier run: {note.text}") for note in self._clean]
+        return [(Phase.CLEAN.value, note.level, f"restored from an earlier run: {note.text}") for note in self._clean]
 
     async def _open_transport(self) -> Lines:
         interface = self._parts.free_interface()
@@ -217,7 +226,9 @@ class SessionWorker:
         self._allow()
         self._names = self._parts.names(self.intent)
         self._resolver = await self._names.start(self.intent.addresses[0])
-        return self._lines(notes, Phase.ADDRESS.value, f"{', '.join(self.intent.addresses)} on {self._interface}")
+        self._keep(notes)
+        wanted = [note for note in notes if note.step == Phase.ADDRESS.value or note.level is not Level.OK]
+        return self._lines(wanted, Phase.ADDRESS.value, f"{', '.join(self.intent.addresses)} on {self._interface}")
 
     async def _ask_gateway(self) -> Lines:
         answer = await self._parts.gateway_session(self.intent, self._interface)
@@ -352,9 +363,8 @@ class SessionWorker:
                 raise
 
     def _lines(self, notes: Sequence[Note], name: str, text: str) -> Lines:
-        """The notes, with a line of our own in front when they have none of that name."""
+        """The notes as lines, with a line of our own in front when they have none of that name."""
         own = [] if any(note.step == name for note in notes) else [(name, Level.OK, text)]
-        self._keep(notes)
         return [*own, *((note.step, note.level, note.text) for note in notes)]
 
     def _keep(self, notes: Sequence[Note], *, add: bool = False) -> None:

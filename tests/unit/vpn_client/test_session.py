@@ -205,6 +205,7 @@ def test_after_silence_everything_is_asked_again() -> None:
     driven.advance(4)
     driven.session.handshake_completed(driven.now)
     assert driven.drain() == [s.ReconnectDirectory(), s.RefreshGateway()]
+    assert driven.session.reasons(driven.now) == ["nothing has been proved since the path was lost"]
     assert driven.advance(0.0) == [s.SendProbe()]
     driven.prove()
     assert driven.session.state(driven.now) is State.UP
@@ -225,7 +226,7 @@ def test_a_suspended_machine_proves_everything_anew() -> None:
     driven.session.handle_deadline(driven.now)
     assert set(driven.drain()) == {s.ForceInitiation(), s.SendProbe()}
     assert driven.session.suspends == 1
-    assert "nothing has been proved since the machine slept" in driven.session.reasons(driven.now)
+    assert "nothing has been proved since the path was lost" in driven.session.reasons(driven.now)
     driven.session.handshake_completed(driven.now)
     assert s.ReconnectDirectory() in driven.drain()
     driven.prove()

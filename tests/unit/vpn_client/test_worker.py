@@ -182,7 +182,7 @@ def test_a_silent_gateway_that_comes_back_is_repaired() -> None:
         await until(lambda: directory.reconnects == 1)
         await until(lambda: run.worker.facts()["state"] == State.UP)
         assert run.worker.facts()["reconnects"] == 1
-        assert run.world.log.count("ask gateway") == 2
+        await until(lambda: run.world.log.count("ask gateway") == 2)
     drive(World(), then)
 
 
