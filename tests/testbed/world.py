@@ -78,6 +78,8 @@ class World:
         self.gateway.sysctl("net.ipv4.ip_forward", "1")
         self.gateway.sysctl("net.ipv6.conf.all.forwarding", "1")
         (self.laptop.etc / "resolv.conf").write_text(f"search office.example\nnameserver {OFFICE_RESOLVER}\n")
+        everyone = (self.laptop, self.gateway, self.cluster)
+        wait_until(lambda: not any("tentative" in each.ip("addr") for each in everyone), what="addresses are settled")
 
     def _start_pods(self) -> None:
         """Pods are addresses of the cluster's loopback with real listeners."""
@@ -128,18 +130,19 @@ class World:
         return self.laptop.run(["kvpn", *words], check=check, env=self.environment)
 
     def start_gateway(self) -> Popen[bytes]:
-        """`kvpn-gateway run`; returns when its UDP socket is open."""
+        """`kvpn-gateway run`; returns when it says it is ready."""
         process = self.gateway.start(
             ["kvpn-gateway", "run", "--open", "--objects", str(self.objects),
              "--private-key-file", str(self.folder / "gateway.key"), "--listen-port", "51820",
              *(f"--service-cidr={each}" for each in SERVICE_CIDRS),
              *(f"--pod-cidr={each}" for each in POD_CIDRS)], log=self.folder / "gateway.log", env=self.environment)
 
-        def listening() -> bool:
-            assert process.poll() is None, f"kvpn-gateway ended:\n{(self.folder / 'gateway.log').read_text()[-3000:]}"
-            return ":51820" in self.gateway.run(["ss", "-Hlun"]).stdout
+        def ready() -> bool:
+            log = (self.folder / "gateway.log").read_text()
+            assert process.poll() is None, f"kvpn-gateway ended:\n{log[-3000:]}"
+            return " ready: " in log
 
-        wait_until(listening, timeout=READY_SECONDS, what=f"kvpn-gateway listens, log {self.folder / 'gateway.log'}")
+        wait_until(ready, timeout=READY_SECONDS, what=f"kvpn-gateway is ready, log {self.folder / 'gateway.log'}")
         return process
 
     def make_keys(self) -> str:
