@@ -225,7 +225,8 @@ def _translate(service: Service, address: str, port: Port, rules: _Rules) -> Non
     key = f"{address} . {port.protocol.lower()} . {port.port}"
     chain = "svc-" + hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
     rules.entries[("services" + family, key)] = chain
-    rules.chains[chain] = _dnat("ip" if family == "4" else "ip6", backends)
+    match = f"meta l4proto {port.protocol.lower()}"  # nft wants to know before it takes a port
+    rules.chains[chain] = f"{match} {_dnat('ip' if family == '4' else 'ip6', backends)}"
 
 
 def _dnat(word: str, backends: list[tuple[str, int]]) -> str:

@@ -60,11 +60,11 @@ class Gateway:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         self._configure_host()
         self._failing.pop("filter", None)
-        tunnel.start()
         api = ControlApi(self._state, tunnel.device, public_key, lambda: list(self._failing.values()))
+        LOG.info("policy: open: every peer reaches every address of the directory")
         await self._read_objects(tunnel)
         await api.start()
-        LOG.info("policy: open: every peer reaches every address of the directory")
+        tunnel.start()
         LOG.info("ready: WireGuard on UDP %d, public key %s, %d peers", tunnel.sockets.port, public_key, len(self._state.live))
         try:
             while not stop.is_set():
