@@ -19,9 +19,13 @@ def test_capabilities_are_the_two_it_needs() -> None:
 
 
 def test_the_host_is_restored_after_a_crash() -> None:
-    assert SERVICE["ExecStopPost"] == ["/usr/bin/kvpn down --force"]
+    assert SERVICE["ExecStopPost"] == ["/usr/bin/kvpnd --cleanup"]
     assert SERVICE["Restart"] == ["on-failure"]
     assert int(SERVICE["WatchdogSec"][0]) >= 10
+
+
+def test_the_worker_below_the_supervisor_may_say_that_it_is_ready() -> None:
+    assert (SERVICE["Type"], SERVICE["NotifyAccess"], SERVICE["KillMode"]) == (["notify"], ["all"], ["mixed"])
 
 
 def test_only_the_tun_device_is_open() -> None:
