@@ -49,6 +49,13 @@ class Tun:
             except OSError:
                 self.write_errors += 1
 
+    def mtu(self) -> int:
+        """The interface's MTU now: the host may change it."""
+        try:
+            return int(self._device.mtu)
+        except (pytun.Error, OSError):
+            return DEFAULT_MTU
+
     def close(self) -> None:
         """Close the descriptor; the interface goes with it."""
         self._device.close()
