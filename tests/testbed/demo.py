@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import signal
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from subprocess import CompletedProcess
 
@@ -27,17 +29,25 @@ class Demo:
         self.world = world
         self.proved: list[str] = []
         self.failed: list[str] = []
+        self.plain = f"wg{os.getpid()}"
+        self._long = {f"{world.folder}/": "", self.plain: "wg0"}
 
     def title(self, words: str) -> None:
         """A heading."""
         print(f"\n# {words}", flush=True)
 
-    def show(self, where: Namespace, command: str, *, hide: str = "") -> CompletedProcess[str]:
-        """Print and run one command line; `hide` is cut from what is shown (a long folder)."""
-        prompt = where.name.rpartition("-")[2]
-        print(f"{prompt}$ {command.replace(hide, '') if hide else command}", flush=True)
+    def say(self, text: str) -> None:
+        """Print, with the folder left out and the interface that is named after this process called wg0."""
+        for long, short in self._long.items():
+            text = text.replace(long, short)
+        if text.strip():
+            print(text.rstrip(), flush=True)
+
+    def show(self, where: Namespace, command: str) -> CompletedProcess[str]:
+        """Print and run one command line."""
+        self.say(f"{where.name.rpartition('-')[2]}$ {command}")
         done = where.run(["bash", "-c", command], check=False, env=self.world.environment)
-        print((done.stdout + done.stderr).rstrip(), flush=True)
+        self.say(done.stdout + done.stderr)
         return done
 
     def check(self, good: bool, words: str) -> None:
@@ -65,8 +75,7 @@ class Demo:
     def connect(self) -> bool:
         """`kvpn up`, and what is there now."""
         self.title("Connect")
-        folder = f"{self.world.folder}/"
-        done = self.show(self.world.laptop, f"kvpn up --profile {folder}laptop.toml", hide=folder)
+        done = self.show(self.world.laptop, f"kvpn up --profile {self.world.folder}/laptop.toml")
         self.check(done.returncode == 0, "kvpn up connected and a probe proved it")
         return done.returncode == 0
 
@@ -97,10 +106,23 @@ class Demo:
         self.check(" 0% packet loss" in self.show(laptop, f"ping -c 3 -i 0.2 -W 2 {pod}").stdout, "ping to a pod")
 
     def wireguard(self) -> None:
-        """The tunnel in wg's eyes."""
-        self.title("The tunnel")
-        done = self.show(self.world.laptop, "wg show")
-        self.check("latest handshake" in done.stdout, "wg show sees a handshake")
+        """The same gateway through the drop-in for wireguard-go, configured with the ordinary tools."""
+        self.title("Plain WireGuard: kvpn-wg, configured with wg and ip from the same profile")
+        world, name = self.world, self.plain
+        profile = tomllib.loads((world.folder / "laptop.toml").read_text())
+        (world.folder / "wg0.conf").write_text(
+            f"[Interface]\nPrivateKey = {(world.folder / 'laptop.key').read_text()}[Peer]\n"
+            f"PublicKey = {profile['gateway']['public_key']}\nEndpoint = {profile['gateway']['endpoints'][0]}\n"
+            "AllowedIPs = 10.96.0.0/16\n")
+        for command in (f"kvpn-wg {name}", f"wg setconf {name} {world.folder}/wg0.conf",
+                        f"ip addr add {profile['interface']['addresses'][0]} dev {name}", f"ip link set {name} up",
+                        f"ip route add 10.96.0.0/16 dev {name}"):
+            self.show(world.laptop, command)
+        self.check("hello" in self.show(world.laptop, "curl -sS -m 5 http://10.96.0.10").stdout,
+                   "kvpn-wg, configured with wg, reaches a ClusterIP")
+        shown = self.show(world.laptop, f"wg show {name}").stdout
+        self.check("latest handshake" in shown, "wg show sees its handshake")
+        self.show(world.laptop, f"ip link del {name}")
 
     def moving_endpoint(self) -> None:
         """Requests in a loop while the pod behind the service is replaced."""
@@ -143,8 +165,8 @@ class Demo:
         """Everything in order; a part that breaks does not stop `down`."""
         before = snapshot(self.world.laptop)
         self.prepare()
-        parts = (self.names, self.traffic, self.wireguard, self.moving_endpoint, self.status)
-        for part in parts if self.connect() else ():
+        self._part(self.wireguard)
+        for part in (self.names, self.traffic, self.moving_endpoint, self.status) if self.connect() else ():
             self._part(part)
         if keep:
             self._wait()
