@@ -6,6 +6,7 @@ Owns nothing but how they are made and fitted to the seams in `parts`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import socket
 import time
@@ -35,6 +36,7 @@ from vpn_tunnel.config import PeerConfig
 from vpn_tunnel.errors import TunnelError
 from vpn_tunnel.events import Event, HandshakeCompleted
 from vpn_tunnel.keys import PrivateKey
+from vpn_tunnel.uapi_socket import UapiSocket
 
 INTERFACES: Final = 64
 """Names that are tried: kvpn0, kvpn1, …"""
@@ -42,6 +44,8 @@ SESSION_TIMEOUT: Final = 3.0
 """Seconds for the gateway's answer to who we are."""
 SESSION_TRIES: Final = 3
 """The first packets through a new tunnel may be lost."""
+
+log = logging.getLogger(__name__)
 
 
 class RealTunnel:
@@ -53,6 +57,9 @@ class RealTunnel:
         self._wireguard = wireguard
         self._config = config
         self._handshake: Callable[[], None] = lambda: None
+        self._uapi = UapiSocket(wireguard)
+        self._uapi_open = False
+        self._opening: asyncio.Task[None] | None = None
 
     def start(self, handshake: Callable[[], None], gone: Callable[[], None]) -> None:
         """Move packets."""
@@ -61,6 +68,15 @@ class RealTunnel:
         self._wireguard.on_tun_gone = gone
         self._wireguard.set_peer(self._config)
         self._wireguard.start()
+        self._opening = asyncio.get_running_loop().create_task(self._open_uapi())
+
+    async def _open_uapi(self) -> None:
+        """`wg show` works on our interface too; a session does not fail for want of it."""
+        try:
+            await self._uapi.start()
+            self._uapi_open = True
+        except OSError as error:
+            log.info("wg show will not know %s: %s", self.interface, error)
 
     def _event(self, event: Event) -> None:
         if isinstance(event, HandshakeCompleted):
@@ -94,6 +110,10 @@ class RealTunnel:
 
     def close(self) -> None:
         """The interface goes."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._uapi_open:
+            self._uapi.stop()
         self._wireguard.close()
 
 

@@ -105,7 +105,7 @@ class SendProbe:
 
 @dataclass(frozen=True, slots=True)
 class ReconnectDirectory:
-    """Drop the directory's connection, which may be dead without knowing, and connect again at once."""
+    """Drop the directory's connection, which is dead or may be without knowing, and connect again at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +378,9 @@ class Session:
     def _watch_silence(self, now: float) -> None:
         silent = self._silence_due()
         if silent is not None and now >= silent:
-            self._lost = self._lost or self._connected_at is not None
+            if self._connected_at is not None and not self._lost:
+                self._lost = True
+                self._actions.append(ReconnectDirectory())
             self._force(now)
         trying = self._trying_due()
         if trying is not None and now >= trying:

@@ -53,9 +53,9 @@ def test_what_is_no_answer_is_an_error(answer: bytes, why: str) -> None:
 
 
 def test_silence_before_and_in_the_body() -> None:
-    with pytest.raises(HttpError, match="silent for 0.1 s"):
+    with pytest.raises(HttpError, match=r"silent for 0\.1 s"):
         fetch(b"", hang=True, timeout=0.1)
-    with pytest.raises(HttpError, match="silent for 0.1 s"):
+    with pytest.raises(HttpError, match=r"silent for 0\.1 s"):
         fetch(head(200) + b"x", hang=True, silence=0.1)
 
 

@@ -192,6 +192,12 @@ def test_silence_forces_initiations_every_quarter_second() -> None:
     assert "silent for 2.9 s" in driven.session.reasons(driven.now)[0]
 
 
+def test_a_stream_through_a_silent_tunnel_is_dead() -> None:
+    driven = connected()
+    assert s.ReconnectDirectory() not in driven.advance(1.9)
+    assert driven.advance(2.0).count(s.ReconnectDirectory()) == 1
+
+
 def test_answers_to_the_liveness_probe_keep_initiations_away() -> None:
     driven = connected()
     for _ in range(60):
