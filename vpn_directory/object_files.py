@@ -95,7 +95,7 @@ def _parse(path: Path) -> Iterator[LocatedObject]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         with path.open("rb") as file:
-            documents = list(yaml.load_all(file, Loader=loader))  # noqa: S506 - a safe loader in either case
+            documents = list(yaml.load_all(file, Loader=loader))
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     for number, document in enumerate(documents, 1):

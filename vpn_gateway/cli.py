@@ -124,7 +124,7 @@ def _live(args: argparse.Namespace) -> dict[str, tuple[str, str]]:
     except ObjectsMissing as error:
         raise BadConfig(f"--objects {error}") from error
     state = GatewayState(_config(args), "", 0.0)
-    state.replace_objects(loaded.objects, loaded.errors, 0.0, time.time())
+    state.replace_objects(loaded.objects, loaded.errors, 0.0, time.time_ns() / 1e9)
     for problem in state.problems:
         print(f"kvpn-gateway: {problem}", file=sys.stderr)
     return {live.peer.name: live.addresses for live in state.live}

@@ -13,6 +13,8 @@ Network: TypeAlias = IPv4Network | IPv6Network
 DEFAULT_POOL4: Final = "198.18.0.0/16"
 DEFAULT_POOL6: Final = "fd6b:7670:6e00::/64"
 SMALLEST_POOL: Final = 8  # addresses
+_POOL4: Final = IPv4Network(DEFAULT_POOL4)
+_POOL6: Final = IPv6Network(DEFAULT_POOL6)
 
 
 class BadConfig(ValueError):
@@ -29,8 +31,8 @@ class GatewayConfig:
     """Without policies: every address of the directory may be reached."""
     listen_port: int = 51820
     interface: str = "kvpn-gw"
-    pool4: IPv4Network = IPv4Network(DEFAULT_POOL4)
-    pool6: IPv6Network = IPv6Network(DEFAULT_POOL6)
+    pool4: IPv4Network = _POOL4
+    pool6: IPv6Network = _POOL6
     cluster_domain: str = "cluster.local"
     clusterset_domain: str | None = None
     service_cidrs: tuple[str, ...] = ()

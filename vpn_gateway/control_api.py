@@ -65,7 +65,8 @@ class ControlApi:
     # --- who may ask ---
 
     @web.middleware
-    async def _guard(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    async def _guard(self, request: web.Request,
+                     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         peer = self._state.by_address.get(_canonical(request.remote))
         if peer is None:
             return _refused("this address is no peer's")

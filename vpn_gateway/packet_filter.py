@@ -26,14 +26,15 @@ NEVER6: Final = ("::/127", "fe80::/10", "ff00::/8", "::ffff:0:0/96")
 
 def base_script(config: GatewayConfig, own: Iterable[str]) -> str:
     """Create the table anew. `own` are the gateway's addresses outside the tunnel, which are never reached through it."""
+    parts = (_sets(config, own), _translation(config), _doors(config), _forwarding(config), _REACHABLE)
+    return f"add table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n{''.join(parts)}}}\n"
+
+
+def _sets(config: GatewayConfig, own: Iterable[str]) -> str:
     never = [*NEVER4, *NEVER6, *config.never_reach, *own]
     never4 = _elements(text for text in never if ":" not in text)
     never6 = _elements(text for text in never if ":" in text)
-    tun, (own4, own6) = config.interface, config.addresses
-    between = "accept" if config.peer_to_peer else "reject with icmpx admin-prohibited"
-    return f"""add table {TABLE}
-delete table {TABLE}
-table {TABLE} {{
+    return f"""
   set never4 {{ type ipv4_addr; flags interval; auto-merge; elements = {{ {never4} }}; }}
   set never6 {{ type ipv6_addr; flags interval; auto-merge; elements = {{ {never6} }}; }}
   set pods4 {{ type ipv4_addr; }}
@@ -44,11 +45,34 @@ table {TABLE} {{
   set targets6 {{ type ipv6_addr . inet_proto . inet_service; }}
   map services4 {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
   map services6 {{ type ipv6_addr . inet_proto . inet_service : verdict; }}
+"""
+
+
+def _translation(config: GatewayConfig) -> str:
+    return f"""
   chain translate {{
     type nat hook prerouting priority dstnat; policy accept;
-    iifname != "{tun}" return
+    iifname != "{config.interface}" return
     ip daddr . meta l4proto . th dport vmap @services4
     ip6 daddr . meta l4proto . th dport vmap @services6
+  }}
+  chain hide_peers {{
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "{config.interface}" return
+    oifname "lo" return
+    ip saddr {config.pool4} masquerade
+    ip6 saddr {config.pool6} masquerade
+  }}
+"""
+
+
+def _doors(config: GatewayConfig) -> str:
+    tun, (own4, own6) = config.interface, config.addresses
+    return f"""
+  chain spoofed {{
+    ip saddr {config.pool4} ip saddr != {own4} return
+    ip6 saddr {config.pool6} ip6 saddr != {own6} return
+    counter drop
   }}
   chain input {{
     type filter hook input priority filter; policy drop;
@@ -64,11 +88,21 @@ table {TABLE} {{
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert }} accept
     counter drop
   }}
-  chain spoofed {{
-    ip saddr {config.pool4} ip saddr != {own4} return
-    ip6 saddr {config.pool6} ip6 saddr != {own6} return
-    counter drop
+"""
+
+
+def _forwarding(config: GatewayConfig) -> str:
+    tun = config.interface
+    between = "accept" if config.peer_to_peer else "reject with icmpx admin-prohibited"
+    return f"""
+  chain refuse {{
+    meta l4proto tcp reject with tcp reset
+    ip daddr @vips4 reject with icmpx port-unreachable
+    ip6 daddr @vips6 reject with icmpx port-unreachable
+    reject with icmpx admin-prohibited
   }}
+  chain outward {{ }}
+  chain homeward {{ }}
   chain forward {{
     type filter hook forward priority filter; policy drop;
     iifname "{tun}" jump spoofed
@@ -77,7 +111,11 @@ table {TABLE} {{
     oifname "{tun}" goto homeward
     counter drop
   }}
-  chain outward {{
+"""
+
+
+_REACHABLE: Final = """
+  chain outward {
     ip daddr @never4 counter goto refuse
     ip6 daddr @never6 counter goto refuse
     ct state invalid counter drop
@@ -87,8 +125,8 @@ table {TABLE} {{
     ip daddr . meta l4proto . th dport @targets4 accept
     ip6 daddr . meta l4proto . th dport @targets6 accept
     counter goto refuse
-  }}
-  chain homeward {{
+  }
+  chain homeward {
     ct state related accept
     ct state != established counter drop
     tcp flags syn tcp option maxseg size set rt mtu
@@ -97,21 +135,7 @@ table {TABLE} {{
     ip saddr . meta l4proto . th sport @targets4 accept
     ip6 saddr . meta l4proto . th sport @targets6 accept
     counter drop
-  }}
-  chain refuse {{
-    meta l4proto tcp reject with tcp reset
-    ip daddr @vips4 reject with icmpx port-unreachable
-    ip6 daddr @vips6 reject with icmpx port-unreachable
-    reject with icmpx admin-prohibited
-  }}
-  chain hide_peers {{
-    type nat hook postrouting priority srcnat; policy accept;
-    oifname "{tun}" return
-    oifname "lo" return
-    ip saddr {config.pool4} masquerade
-    ip6 saddr {config.pool6} masquerade
-  }}
-}}
+  }
 """
 
 

@@ -28,6 +28,11 @@ EXPIRY: Final = 1.0  # seconds between looks for expired peers
 LOG: Final = logging.getLogger("kvpn.gateway")
 
 
+def _today() -> float:
+    """Unix seconds: a Peer expires at a date, not after a run time."""
+    return time.time_ns() / 1e9
+
+
 class Gateway:
     """One run of the gateway."""
 
@@ -90,7 +95,7 @@ class Gateway:
         now = clock()
         if now - self._ticked >= EXPIRY:
             self._ticked = now
-            await self._carry_out(tunnel, self._state.tick(now, time.time()))
+            await self._carry_out(tunnel, self._state.tick(now, _today()))
         await self._read_objects(tunnel)
         before = self._state.publisher.rev
         self._state.publisher.poll(clock())
@@ -111,7 +116,7 @@ class Gateway:
         self._state.publisher.set_stale(False)
         if self._failing.pop("objects", None):
             LOG.info("objects read from %s", self._config.objects)
-        await self._carry_out(tunnel, self._state.replace_objects(loaded.objects, loaded.errors, clock(), time.time()))
+        await self._carry_out(tunnel, self._state.replace_objects(loaded.objects, loaded.errors, clock(), _today()))
 
     def _lost_objects(self, why: str) -> None:
         if self._failing.get("objects") != why:

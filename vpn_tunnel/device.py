@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from math import inf
 
 from vpn_tunnel import noise
@@ -48,28 +47,12 @@ from vpn_tunnel.messages import (
     parse_response_untrusted,
 )
 from vpn_tunnel.peer import MAX_OPEN_INITIATIONS, Peer
+from vpn_tunnel.peer import PeerStatus as PeerStatus
 from vpn_tunnel.rate_limiter import RateLimiter
 from vpn_tunnel.tai64n import Timestamps
 
 MAX_ATTEMPTS = int(REKEY_ATTEMPT_TIME / REKEY_TIMEOUT)
 LIVENESS_SILENCE = 1.0  # seconds without an authenticated message before an initiation may be forced
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
-    """What `wg show` tells of a peer."""
-
-    public_key: PublicKey
-    preshared_key: PresharedKey | None = field(repr=False)
-    allowed_ips: tuple[Network, ...]
-    endpoint: Endpoint | None
-    latest_handshake_ns: int
-    """Unix nanoseconds; 0 for never."""
-    rx_bytes: int
-    tx_bytes: int
-    persistent_keepalive: int
-    last_received: float | None
-    """Time of the last authenticated message, on the clock of `now`."""
 
 
 class Device:

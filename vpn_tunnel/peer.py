@@ -6,9 +6,10 @@ Owns state only; `device` decides. The session side (keypairs, endpoint, counter
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from math import inf
 
-from vpn_tunnel.config import PeerConfig
+from vpn_tunnel.config import Network, PeerConfig
 from vpn_tunnel.constants import MAX_CANDIDATE_ENDPOINTS
 from vpn_tunnel.cookies import CookieJar
 from vpn_tunnel.endpoint import Endpoint
@@ -16,6 +17,23 @@ from vpn_tunnel.keys import PresharedKey, PublicKey
 from vpn_tunnel.noise import InitiatorState, RemoteStatic
 
 MAX_OPEN_INITIATIONS = 8  # forced initiations come faster than a slow path answers; each may still be answered
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """What `wg show` tells of a peer."""
+
+    public_key: PublicKey
+    preshared_key: PresharedKey | None = field(repr=False)
+    allowed_ips: tuple[Network, ...]
+    endpoint: Endpoint | None
+    latest_handshake_ns: int
+    """Unix nanoseconds; 0 for never."""
+    rx_bytes: int
+    tx_bytes: int
+    persistent_keepalive: int
+    last_received: float | None
+    """Time of the last authenticated message, on the clock of `now`."""
 
 
 class Peer:

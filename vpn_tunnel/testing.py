@@ -65,7 +65,7 @@ class Pair:
     """Node `a` knows where `b` is; `b` learns where `a` is. `deliver(sender, datagram)` False loses a datagram."""
 
     def __init__(self, seed: int = 1) -> None:
-        self.rng = random.Random(seed)  # noqa: S311 - a test must be repeatable
+        self.rng = random.Random(seed)
         self.clock = ManualClock()
         self.a, self.b = Node(self.clock, self.rng, 1), Node(self.clock, self.rng, 2)
         self.deliver: Callable[[Node, bytes], bool] = lambda sender, datagram: True

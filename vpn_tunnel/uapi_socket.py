@@ -94,9 +94,9 @@ class UapiSocket:
         if change.fwmark is not None:
             self._fwmark = change.fwmark
             self._tunnel.sockets.set_fwmark(change.fwmark)
-        if change.private_key is not None or change.remove_private_key:
-            if change.private_key != device.private_key:
-                device.set_private_key(change.private_key, now)
+        changes_key = change.private_key is not None or change.remove_private_key
+        if changes_key and change.private_key != device.private_key:
+            device.set_private_key(change.private_key, now)
         if change.replace_peers:
             for status in device.peers():
                 device.remove_peer(status.public_key, now)

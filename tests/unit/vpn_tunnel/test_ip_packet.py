@@ -61,10 +61,10 @@ def test_congestion_on_a_packet_that_cannot_carry_it_drops_it() -> None:
 
 
 def test_unreachable_errors_are_what_rfc_792_and_4443_say() -> None:
-    four = IP(unreachable(V4))
+    four = IP(unreachable(V4) or b"")
     assert (four[ICMP].type, four[ICMP].code, four.src, four.dst) == (3, 1, "10.0.0.2", "10.0.0.1")
     assert bytes(four) == _without_checksum(bytes(four))
-    six = IPv6(unreachable(V6))
+    six = IPv6(unreachable(V6) or b"")
     assert (six[ICMPv6DestUnreach].code, six.dst) == (3, "fd00::1")
 
 

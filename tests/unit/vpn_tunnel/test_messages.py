@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -57,7 +58,5 @@ def test_transport_has_at_least_a_header_and_a_tag() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
     for parse in (message_type_untrusted, *(parse for _, parse, _ in PARSERS)):
-        try:
-            parse(data)
-        except BadMessage as error:
-            assert error.reason in DropReason
+        with contextlib.suppress(BadMessage):
+            assert parse(data) is not None

@@ -9,7 +9,7 @@ import pytest
 from noise.connection import Keypair as NoiseKeypair
 from noise.connection import NoiseConnection
 
-from vpn_tunnel import noise
+from vpn_tunnel import noise, primitives
 from vpn_tunnel.constants import CONSTRUCTION, IDENTIFIER
 from vpn_tunnel.errors import BadMessage, DropReason
 from vpn_tunnel.keys import PresharedKey, PrivateKey, PublicKey
@@ -48,7 +48,7 @@ def test_our_initiator_with_their_responder(ends: tuple[PrivateKey, PrivateKey, 
     keys = noise.consume_response_untrusted(local, remote, state, Response(9, 5, answer[:32], answer[32:]))
     assert keys.handshake_hash == other.get_handshake_hash()
     assert (keys.local_index, keys.remote_index, keys.initiator) == (5, 9, True)
-    assert other.decrypt(noise.p.seal(keys.send, 0, b"hello", b"")) == b"hello"
+    assert other.decrypt(primitives.seal(keys.send, 0, b"hello", b"")) == b"hello"
 
 
 def test_their_initiator_with_our_responder(ends: tuple[PrivateKey, PrivateKey, PresharedKey]) -> None:
@@ -63,7 +63,7 @@ def test_their_initiator_with_our_responder(ends: tuple[PrivateKey, PrivateKey, 
     response, keys = noise.create_response(state, 4, os.urandom(32))
     other.read_message(response.ephemeral + response.empty)
     assert keys.handshake_hash == other.get_handshake_hash()
-    assert noise.p.open_(keys.receive, 0, bytes(other.encrypt(b"hello")), b"") == b"hello"
+    assert primitives.open_(keys.receive, 0, bytes(other.encrypt(b"hello")), b"") == b"hello"
 
 
 def exchange(psk_a: PresharedKey | None, psk_b: PresharedKey | None) -> None:

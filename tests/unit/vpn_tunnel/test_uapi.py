@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from ipaddress import ip_network
 
@@ -46,10 +47,8 @@ def test_a_bad_line_refuses_the_request(lines: list[str]) -> None:
 
 @given(st.lists(st.text(max_size=60), max_size=10))
 def test_any_lines(lines: list[str]) -> None:
-    try:
-        parse_set_untrusted(lines)
-    except BadRequest as error:
-        assert error.code
+    with contextlib.suppress(BadRequest):
+        assert parse_set_untrusted(lines) is not None
 
 
 def test_get_shows_what_set_takes() -> None:
