@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -35,9 +36,10 @@ endpoints = st.builds(Endpoint, addresses, st.just("") | names, st.booleans(), s
 groups = st.builds(EndpointGroup, st.just("") | names, st.just("") | names, st.integers(0, 9),
                    st.lists(ports, max_size=2).map(tuple), st.lists(endpoints, max_size=3).map(tuple))
 services = st.builds(Service, names, names, names, st.sampled_from(ServiceKind), st.lists(addresses, max_size=2).map(tuple),
-                     st.just(()), st.just("") | names, st.lists(ports, max_size=2).map(tuple), st.lists(groups, max_size=2).map(tuple))
+                     st.just(()), st.just("") | names, st.lists(ports, max_size=2).map(tuple),
+                     st.lists(groups, max_size=2).map(tuple))
 items: st.SearchStrategy[Item] = (
-    services.map(lambda s: Service(s.zone, s.namespace, s.name, s.kind, s.addresses, s.addresses, s.external_name, s.ports, s.groups))
+    services.map(lambda s: replace(s, presented=s.addresses))
     | st.builds(Namespace, names) | st.builds(Pod, names, names, st.lists(addresses, max_size=2).map(tuple))
     | st.builds(Zone, names, st.sampled_from(ZoneKind), st.just(("10.0.0.0/8",)), st.just(())))
 

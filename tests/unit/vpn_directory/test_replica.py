@@ -54,8 +54,10 @@ def test_what_does_not_fit_asks_for_a_listing(message: Message) -> None:
 
 
 def test_a_listing_is_taken_only_whole() -> None:
-    for broken in ([ListHead("e", 1, 2), ListItem(A), ListEnd(1, hash_of([A]))], [ListHead("e", 1, 1), ListItem(A), ListEnd(1, 5)],
-                   [ListHead("e", 1, 1), ListItem(A), ListItem(B)]):
+    streams: list[list[Message]] = [[ListHead("e", 1, 2), ListItem(A), ListEnd(1, hash_of([A]))],
+                                    [ListHead("e", 1, 1), ListItem(A), ListEnd(1, 5)],
+                                    [ListHead("e", 1, 1), ListItem(A), ListItem(B)]]
+    for broken in streams:
         with pytest.raises(ResyncNeeded):
             fed(*broken)
 

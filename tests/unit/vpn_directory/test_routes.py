@@ -21,4 +21,5 @@ def test_known_prefixes_cover_their_addresses_and_others_come_as_hosts() -> None
 def test_endpoints_count_for_headless_services_and_never_when_refused() -> None:
     group = EndpointGroup("", "", 0, (), (Endpoint("10.1.0.1"), Endpoint("169.254.169.254", claim=Claim.REFUSED)))
     assert text(Service("z", "a", "b", ServiceKind.HEADLESS, groups=(group,))) == ["10.1.0.1/32"]
-    assert text(Service("z", "a", "b", ServiceKind.CLUSTER_IP, ("10.96.0.1",), ("10.96.0.1",), groups=(group,))) == ["10.96.0.1/32"]
+    web = Service("z", "a", "b", ServiceKind.CLUSTER_IP, ("10.96.0.1",), ("10.96.0.1",), groups=(group,))
+    assert text(web) == ["10.96.0.1/32"]
