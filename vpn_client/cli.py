@@ -1,4 +1,4 @@
-"""The command line of `kvpn`: words and flags, nothing else.
+"""I/O: the command line of `kvpn`: words and flags, nothing else.
 
 Owns the parser and the mapping from an exception to an exit code. Leaves to others: every command, in a module that is
 imported when it is asked for, so that `kvpn status` starts in the time of a bare interpreter and argparse.

@@ -6,6 +6,7 @@ answers and sockets (`kvpn_dns`), pointing the host here (`linux_host`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final
@@ -52,9 +53,9 @@ class NameService:
             try:
                 await self._server.start([(address, port)])
             except OSError as error:
-                why = error.strerror or str(error)
+                why = os.strerror(error.errno) if error.errno else str(error)
             else:
-                return address, port
+                return self._server.addresses[0]
         raise Failure(ExitCode.FAILURE, f"resolver on {address}", why, "kvpn doctor; another resolver on 0.0.0.0:53?")
 
     def apply(self, changes: Iterable[Change]) -> None:

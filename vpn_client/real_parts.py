@@ -25,6 +25,8 @@ from vpn_client.http_client import HttpError, Response, Target, get
 from vpn_client.intent import Intent
 from vpn_client.journal_file import journal_path
 from vpn_client.linux_host import LinuxHost
+from vpn_client.mtu_echo import measure
+from vpn_client.mtu_probe import Verdict
 from vpn_client.name_service import NameService
 from vpn_client.parts import Directory, DirectoryEvents, Host, Names, Tunnel, TunnelStatus
 from vpn_client.probe import ProbePlan, probe
@@ -93,6 +95,10 @@ class RealTunnel:
     def set_mtu(self, mtu: int) -> None:
         """Inner MTU in bytes."""
         self._wireguard.device.set_mtu(mtu)
+
+    def set_dont_fragment(self, on: bool) -> None:
+        """Whether outer packets may be fragmented; only a measurement forbids it."""
+        self._wireguard.sockets.set_dont_fragment(on)
 
     def force_initiation(self) -> None:
         """A handshake now."""
@@ -179,9 +185,11 @@ class RealParts:
         plan = ProbePlan(name, CONTROL_PORT, resolver, interface, _source(intent))
         return await probe(plan, lambda: self._random.getrandbits(16))
 
-    async def path_mtu(self, intent: Intent, interface: str, mtu: int) -> tuple[int, str]:
-        """The inner MTU to use, and how it was found."""
-        return mtu, f"{mtu} as configured"
+    async def path_mtu(self, intent: Intent, tunnel: Tunnel, upper: int) -> Verdict:
+        """The inner MTU that the path carries both ways, `upper` at most; TUN and tunnel have `upper` meanwhile."""
+        ipv6 = any(":" in each for each in intent.addresses)
+        return await asyncio.to_thread(measure, _source(intent), intent.gateway_address, upper, ipv6_inside=ipv6,
+                                       set_dont_fragment=tunnel.set_dont_fragment)
 
     def now(self) -> float:
         """Seconds since boot, suspend included."""

@@ -18,6 +18,7 @@ from vpn_client.gateway_session import GatewaySession, check_identity, unapprove
 from vpn_client.host_plan import HostPlan, Note
 from vpn_client.intent import Intent
 from vpn_client.linux_host import HostError
+from vpn_client.mtu_probe import Verdict
 from vpn_client.output import Level
 from vpn_client.parts import Directory, DirectoryEvents, Host, Names, Parts, Tunnel
 from vpn_client.probe import ProbeFailed
@@ -234,11 +235,18 @@ class SessionWorker:
         answer = await self._parts.gateway_session(self.intent, self._interface)
         check_identity(answer, self.intent)
         self._gateway = answer
-        self._mtu, words = await self._parts.path_mtu(self.intent, self._interface, min(self.intent.mtu, answer.mtu))
+        verdict = await self._measure_mtu(self.intent.mtu)
         lines = [(Phase.GATEWAY.value, Level.OK, f"kvpn {answer.version}, knows this peer as {answer.peer}"),
-                 ("mtu", Level.OK, words), ("policy", *_policy(answer.policy))]
+                 ("mtu", Level.OK if verdict.proved else Level.WARN, verdict.text),
+                 ("policy", *_policy(answer.policy))]
         return [*lines, *(("dns", Level.WARN, f"the gateway serves {domain}, which the profile does not approve")
                           for domain in unapproved(answer, self.intent))]
+
+    async def _measure_mtu(self, upper: int) -> Verdict:
+        assert self._tunnel is not None
+        verdict = await self._parts.path_mtu(self.intent, self._tunnel, upper)
+        self._mtu = min(verdict.mtu, upper)
+        return verdict
 
     async def _fetch_directory(self, group: asyncio.TaskGroup) -> Lines:
         events = DirectoryEvents(self._directory_changed, self._directory_link)
@@ -283,6 +291,8 @@ class SessionWorker:
             answer = await self._parts.gateway_session(self.intent, self._interface)
             check_identity(answer, self.intent)
             self._gateway = answer
+            await self._measure_mtu(self._mtu)  # another path may carry less; it is not asked for more
+            self.session.items_changed(self._parts.now())
         except Failure as failure:
             if failure.code is ExitCode.DENIED:
                 self.session.gave_up(failure, self._parts.now())

@@ -12,6 +12,7 @@ from vpn_client.exit_codes import Failure
 from vpn_client.gateway_session import GatewaySession
 from vpn_client.host_plan import HostPlan, Network, Note
 from vpn_client.intent import Intent
+from vpn_client.mtu_probe import Verdict
 from vpn_client.output import Level
 from vpn_client.parts import DirectoryEvents, TunnelStatus
 from vpn_client.probe import ProbeFailed
@@ -32,6 +33,7 @@ class World:
     answers: bool = True
     """The gateway answers handshakes."""
     lists: bool = True
+    path_mtu: int = 9000
     session: GatewaySession | Failure = ANSWER
     probe_error: str = ""
     fail_on: dict[str, Exception] = field(default_factory=dict)
@@ -68,6 +70,9 @@ class FakeTunnel:
 
     def set_mtu(self, mtu: int) -> None:
         self.world.do(f"tunnel mtu {mtu}")
+
+    def set_dont_fragment(self, on: bool) -> None:
+        self.world.do(f"dont fragment {on}")
 
     def force_initiation(self) -> None:
         self.forced += 1
@@ -214,8 +219,8 @@ class FakeParts:
             raise ProbeFailed(self.world.probe_error)
         return "GET /healthz → 200"
 
-    async def path_mtu(self, intent: Intent, interface: str, mtu: int) -> tuple[int, str]:
-        return mtu, f"{mtu} proved"
+    async def path_mtu(self, intent: Intent, tunnel: object, upper: int) -> Verdict:
+        return Verdict(min(self.world.path_mtu, upper), True, "measured")
 
     def now(self) -> float:
         return time.monotonic()

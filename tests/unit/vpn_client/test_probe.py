@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.rrset
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ NAME = "kvpn-gateway.kvpn-system.svc.cluster.local"
 def answer_to(query: bytes, *records: str, rcode: int = 0) -> bytes:
     """A reply that dnspython makes to our question."""
     reply = dns.message.make_response(dns.message.from_wire(query))
-    reply.set_rcode(rcode)
+    reply.set_rcode(dns.rcode.Rcode(rcode))
     name = reply.question[0].name
     for record in records:
         kind, _, value = record.partition(" ")

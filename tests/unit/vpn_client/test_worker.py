@@ -163,6 +163,19 @@ def test_whatever_fails_is_named_and_everything_is_undone(spoil: dict[str, Any],
         assert world.log[-1] == "tunnel closed"
 
 
+def test_a_path_that_carries_less_lowers_the_mtu_now_and_later() -> None:
+    async def then(run: Run) -> None:
+        assert run.world.plans[-1].mtu == 1380
+        tunnel = run.world.tunnel
+        assert tunnel is not None
+        run.world.answers, run.world.path_mtu = False, 1300
+        before = tunnel.forced
+        await until(lambda: tunnel.forced > before)
+        run.world.answers = True
+        await until(lambda: run.world.plans[-1].mtu == 1300)
+    drive(World(path_mtu=1380), then)
+
+
 def test_a_domain_that_the_profile_does_not_approve_is_said() -> None:
     world = World(session=ANSWER.__class__("0.1.0", "e", "x", ANSWER.addresses, "open", "corp.example", "", 1420))
     run = drive(world, nothing)
