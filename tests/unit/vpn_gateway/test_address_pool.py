@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ from vpn_gateway.address_pool import REST, AddressPool, PoolExhausted
 from vpn_gateway.config import GatewayConfig, pool
 from vpn_gateway.peers import PeerObject, read_peer
 
-TINY: GatewayConfig = replace(CONFIG, pool4=ip_network("198.18.0.0/29"))
+TINY: GatewayConfig = replace(CONFIG, pool4=IPv4Network("198.18.0.0/29"))
 
 
 def peers(*uids: str) -> list[PeerObject]:
