@@ -33,9 +33,9 @@ def test_only_the_tun_device_is_open() -> None:
     assert SERVICE["DeviceAllow"] == ["/dev/net/tun rw"]
 
 
-def test_only_the_resolver_files_are_writable() -> None:
+def test_only_the_resolver_files_and_wgs_folder_are_writable() -> None:
     assert SERVICE["ProtectSystem"] == ["strict"]
-    assert SERVICE["ReadWritePaths"] == ["-/etc/resolv.conf -/run/resolvconf"]
+    assert SERVICE["ReadWritePaths"] == ["-/etc/resolv.conf -/run/resolvconf -/run/wireguard"]
     assert SERVICE["RuntimeDirectory"] == ["kvpn"]
 
 

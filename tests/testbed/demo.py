@@ -103,6 +103,7 @@ class Demo:
         self.check("select 1" in self.show(laptop, tcp).stdout, "TCP to a pod of a headless service, by its own name")
         udp = "exec 3<>/dev/udp/clock.shop/7; echo tick >&3; head -1 <&3"
         self.check("tick" in self.show(laptop, f"timeout 5 bash -c {shlex.quote(udp)}").stdout, "UDP to a ClusterIP")
+        self.check("latest handshake" in self.show(laptop, "wg show kvpn0").stdout, "wg show sees the tunnel")
         self.check(" 0% packet loss" in self.show(laptop, f"ping -c 3 -i 0.2 -W 2 {pod}").stdout, "ping to a pod")
 
     def wireguard(self) -> None:
@@ -202,8 +203,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             demo.run(keep=options.keep)
         except CommandFailed as error:
             demo.check(False, str(error))
-        if demo.failed and (log := world.folder / "gateway.log").exists():
-            print("\n# The gateway's log", log.read_text()[-3000:], sep="\n")
+        for log in (world.folder / "gateway.log", world.state_dir / "kvpnd.log") if demo.failed else ():
+            if log.exists():
+                print(f"\n# {log.name}", log.read_text()[-3000:], sep="\n")
     print(f"\n# Proved in {time.monotonic() - began:.0f} s")
     print(*(f"  ok      {words}" for words in demo.proved), *(f"  FAILED  {words}" for words in demo.failed), sep="\n")
     return 1 if demo.failed else 0
