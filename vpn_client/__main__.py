@@ -1,4 +1,4 @@
-"""`python -m vpn_client` is `kvpn`."""
+"""I/O: `python -m vpn_client` is `kvpn`."""
 
 import sys
 

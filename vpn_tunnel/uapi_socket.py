@@ -42,6 +42,7 @@ class UapiSocket:
             self._server = await asyncio.start_unix_server(self._serve, self.path, limit=MAX_LINE * 2)
         finally:
             os.umask(before)
+        self.path.chmod(0o600)
 
     async def _answers(self) -> bool:
         try:

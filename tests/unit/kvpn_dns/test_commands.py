@@ -34,7 +34,8 @@ def test_query_from_files(objects: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (body["version"], body["rcode"], len(body["records"])) == (1, "NOERROR", 2)
 
 
-@pytest.mark.parametrize(("words", "said"), [(["nope.shop.svc.cluster.local"], "NXDOMAIN"), (["www.example.org"], "no name of the cluster"),
+@pytest.mark.parametrize(("words", "said"), [(["nope.shop.svc.cluster.local"], "NXDOMAIN"),
+                                             (["www.example.org"], "no name of the cluster"),
                                              (["web.shop", "QQ"], "expected one of A"), (["a" * 70], "no DNS name")])
 def test_query_without_an_answer_says_why(objects: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert run("query", "--objects", str(objects), *words) == 1

@@ -22,7 +22,8 @@ def test_values_of_their_type() -> None:
 
 
 def test_every_refusal_names_object_and_path() -> None:
-    calls: list[Callable[[], object]] = [lambda: TOP.number("t", 0, 9), lambda: TOP.flag("t", False), lambda: TOP.text("a"), lambda: TOP.at("t"),
+    calls: list[Callable[[], object]] = [lambda: TOP.number("t", 0, 9), lambda: TOP.flag("t", False),
+                                         lambda: TOP.text("a"), lambda: TOP.at("t"),
              lambda: TOP.at("a").each("b")[0].text("c"), lambda: TOP.texts("t"), lambda: TOP.text("missing", None)]
     for call in calls:
         with pytest.raises(ObjectRefused, match="X s/n: "):
