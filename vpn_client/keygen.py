@@ -21,7 +21,7 @@ def keygen(path: Path, *, user: int | None = None) -> str:
     text = base64.b64encode(key.raw).decode() + "\n"
     with acting_as(user):
         try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             raise Failure(ExitCode.USAGE, f"key file {path}", "it exists and is not overwritten",
                           "name another file, or remove this one first") from None

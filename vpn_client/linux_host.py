@@ -62,6 +62,7 @@ class LinuxHost:
         self._seen: HostRoutes | None = None
         self._next_look = 0.0
         self._decision = RouteDecision(())
+        self._said: list[Note] = []
 
     @property
     def upstreams(self) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ class LinuxHost:
         if journal is None:
             return []
         notes = undo_journal(journal, device_in_use=True)
-        self._plan, self._resolver, self._decision = None, None, RouteDecision(())
+        self._plan, self._resolver, self._decision, self._said = None, None, RouteDecision(()), []
         if journal.closed:
             self._journal = None
         return notes
@@ -201,9 +202,9 @@ class LinuxHost:
         if refused:
             named = ", ".join(f"{route} ({why})" for route, why in refused[:5])
             notes.append(Note("routes", f"the kernel refused {len(refused)}: {named}", Level.WARN))
-        if (decision, refused) == (self._decision, []):
+        if (decision, refused, notes) == (self._decision, [], self._said):
             return []
-        self._decision = decision
+        self._decision, self._said = decision, notes
         return [Note("routes", f"{len(decision.install) - len(refused)} on {plan.interface}"), *notes]
 
     def _decide(self, plan: HostPlan, seen: HostRoutes) -> tuple[RouteDecision, list[Note]]:

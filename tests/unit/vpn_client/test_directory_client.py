@@ -148,13 +148,18 @@ def test_hurry_does_not_wait_for_a_dead_connection() -> None:
     follow(then)
 
 
-@pytest.mark.parametrize("garbage", [b"nonsense\n", b'{"type":"MARK","rev":99,"count":0,"hash":"0","stale":false}\n'])
-def test_what_does_not_fit_leads_to_a_new_list(garbage: bytes) -> None:
+DRIFT = b'{"type":"MARK","rev":99,"count":0,"hash":"0000000000000000","stale":false}\n'
+
+
+@pytest.mark.parametrize(("garbage", "lists"), [(b"nonsense\n", False), (DRIFT, True)])
+def test_what_does_not_fit_starts_over(garbage: bytes, lists: bool) -> None:
+    """Drift needs a new list; a line that is no message only another connection."""
     async def then(rig: Rig, client: DirectoryClient) -> None:
         await until(lambda: len(rig.paths) > 1)
         rig.garbage = b""
         await until(lambda: rig.links[-1:] == [DirectoryLink.LIVE])
-    follow(then, garbage=garbage)
+    rig = follow(then, garbage=garbage)
+    assert rig.paths[1].endswith("?watch=1") is lists
 
 
 def test_a_gateway_that_refuses_is_asked_less_and_less(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +197,27 @@ def test_a_lost_directory_expires(monkeypatch: pytest.MonkeyPatch) -> None:
         rig.now += SERVE_AFTER_LOSS
         await until(lambda: rig.links[-1] is DirectoryLink.EXPIRED)
     follow(then)
+
+
+def test_a_long_list_lets_others_run_in_between() -> None:
+    async def then(rig: Rig, client: DirectoryClient) -> None:
+        turns = 0
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            asyncio.get_running_loop().call_soon(turn)
+        while not rig.paths:
+            await asyncio.sleep(0)
+        turn()
+        await live(rig, client)
+        assert turns > len(rig.changes) / directory_client.LINES_PER_TURN
+        assert len(rig.changes) > 3000
+
+    async def with_many(rig: Rig, client: DirectoryClient) -> None:
+        rig.source = rig.boot("e1", tuple(Namespace(f"n{number}") for number in range(3001)))
+        await then(rig, client)
+    follow(with_many)
 
 
 def test_the_two_kinds_of_stale_are_told_apart() -> None:

@@ -87,6 +87,14 @@ def test_others_names_are_forwarded_only_when_the_host_sends_everything() -> Non
     with_names(then)
 
 
+def test_only_this_host_is_answered() -> None:
+    async def then(names: NameService, port: int) -> None:
+        assert [names._is_local(source) for source in ("127.0.0.1", "::1", "198.18.0.9", "192.0.2.1")] == [
+            True, True, False, False]
+        assert names._server._allowed == names._is_local
+    with_names(then)
+
+
 def test_queries_are_counted() -> None:
     async def then(names: NameService, port: int) -> None:
         await ask(port, WEB)
