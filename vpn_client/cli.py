@@ -82,7 +82,7 @@ def _add_down(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_status(commands: argparse._SubParsersAction[Parser]) -> None:
     parser = _add(commands, "status", "commands_show:status", "show what the last probe proved; exit 0 if connected")
     parser.add_argument("--session", metavar="NAME", help="only this session")
-    parser.add_argument("--watch", action="store_true", help="go on, one status whenever it changes")
+    parser.add_argument("--watch", action="store_true", help="go on, one status a second")
     _output_flag(parser)
 
 

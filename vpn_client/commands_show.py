@@ -47,7 +47,7 @@ def _print(shown: Mapping[str, Any], output: str) -> None:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    """One status whenever it changes, as NDJSON or as screens, until the daemon goes."""
+    """One status a second, as NDJSON or as screens, until the daemon goes."""
     for reply in replies(args.state_dir, Method.WATCH):
         if isinstance(reply, Failure):
             raise reply

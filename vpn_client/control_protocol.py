@@ -30,7 +30,7 @@ class Method(StrEnum):
     DOWN = "down"
     STATUS = "status"
     WATCH = "watch"
-    """A status as a step whenever it changes, until the caller hangs up."""
+    """A status as a step once a second, until the caller hangs up."""
     DOCTOR = "doctor"
 
 
