@@ -88,8 +88,8 @@ def _word(raw: Mapping[str, Any], name: str) -> str:
 def _addresses(peer: Mapping[str, Any]) -> tuple[str, ...]:
     value = peer.get("addresses")
     try:
-        if isinstance(value, list) and len(value) <= 8:
-            return tuple(str(ip_address(str(each))) for each in value)
+        if isinstance(value, list) and len(value) <= 8 and not any("%" in str(each) for each in value):
+            return tuple(str(ip_address(str(each))) for each in value)  # behind a % the library takes any text
     except ValueError:
         pass
     raise BadAnswer("peer.addresses is not a list of addresses")

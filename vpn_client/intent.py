@@ -145,8 +145,16 @@ def _no_key_or_key(name: str, value: object) -> str:
     return "" if value == "" else _key(name, value)
 
 
-def _address(name: str, value: object) -> str:
+def _without_scope(name: str, value: object) -> str:
+    """A text that is to be an address or prefix. Behind a `%` the library takes any text, which would reach `ip` and `nft`."""
     text = _text(name, value)
+    if "%" in text:
+        raise BadIntent(name, f"{_short(text)!r} has a scope", "write the address without % and what follows")
+    return text
+
+
+def _address(name: str, value: object) -> str:
+    text = _without_scope(name, value)
     try:
         one = ipaddress.ip_interface(text)
     except ValueError:
@@ -157,7 +165,7 @@ def _address(name: str, value: object) -> str:
 
 
 def _network(name: str, value: object) -> str:
-    text = _text(name, value)
+    text = _without_scope(name, value)
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
@@ -165,7 +173,7 @@ def _network(name: str, value: object) -> str:
 
 
 def _endpoint(name: str, value: object) -> str:
-    text = _text(name, value)
+    text = _without_scope(name, value)
     try:
         host, port = parse_endpoint(text)
         return join_endpoint(str(ipaddress.ip_address(host)), port)

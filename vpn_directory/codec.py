@@ -1,7 +1,7 @@
-"""Messages and items between values and JSON lines.
+"""Messages and items between values and JSON lines (docs/directory-protocol.md).
 
 Owns the wire form, the limits on it, and the hash by which both sides compare what they hold. An item's JSON is canonical
-(sorted keys, defaults left out), so equal items have equal bytes.
+(sorted keys, defaults left out), so equal items have equal bytes. Leaves what text and addresses may look like to `text`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -30,12 +32,14 @@ from vpn_directory.model import (
     Zone,
     ZoneKind,
 )
+from vpn_directory.text import MAX_TEXT, PROTOCOLS, canonical_address, is_apex, is_label, is_plain, is_subdomain
 
-MAX_LINE: Final = 8 << 20  # bytes: one service with some 100,000 endpoints
-MAX_NAME: Final = 253  # characters of any name
+MAX_LINE: Final = 8 << 20  # bytes: one service with some 50,000 endpoints
 MAX_PREFIXES: Final = 64  # CIDRs of one zone
+MAX_PRIORITY: Final = 1 << 16
 HASH_MASK: Final = (1 << 64) - 1
 
+_HASH: Final = re.compile("[0-9a-f]{16}")
 _dump = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
 
 
@@ -81,6 +85,8 @@ def _endpoint_to_json(endpoint: Endpoint) -> dict[str, Any]:
         fields["ready"] = False
     if endpoint.claim is not Claim.POD:
         fields["claim"] = endpoint.claim.value
+    if endpoint.draining:
+        fields["draining"] = True
     return fields
 
 
@@ -93,11 +99,34 @@ class _Fields:
         self._value: dict[str, Any] = value
         self._what = what
 
+    def value(self, name: str, default: str | None = None) -> object:
+        """The field as it is, unchecked."""
+        return self._value.get(name, default)
+
     def text(self, name: str, default: str | None = None) -> str:
         value = self._value.get(name, default)
-        if not isinstance(value, str) or len(value) > MAX_NAME:
-            raise BadMessage(f"{self._what}.{name}: expected text of at most {MAX_NAME} characters")
+        if not isinstance(value, str) or not is_plain(value):
+            raise BadMessage(f"{self._what}.{name}: expected printable ASCII of at most {MAX_TEXT} characters")
         return value
+
+    def label(self, name: str, default: str | None = None) -> str:
+        """A DNS label; interned, for thousands of items repeat the same few."""
+        value = self._value.get(name, default)
+        if isinstance(value, str) and (value == default or is_label(value)):
+            return sys.intern(value)
+        raise BadMessage(f"{self._what}.{name}: expected a DNS label")
+
+    def subdomain(self, name: str, default: str | None = None) -> str:
+        value = self._value.get(name, default)
+        if isinstance(value, str) and (value == default or is_subdomain(value)):
+            return value
+        raise BadMessage(f"{self._what}.{name}: expected a DNS name")
+
+    def apex(self, name: str) -> str:
+        value = self.text(name)
+        if not is_apex(value):
+            raise BadMessage(f"{self._what}.{name}: expected a zone's DNS name")
+        return sys.intern(value)
 
     def number(self, name: str, limit: int, default: int | None = None) -> int:
         value = self._value.get(name, default)
@@ -112,10 +141,10 @@ class _Fields:
         return value
 
     def hash(self, name: str) -> int:
-        try:
-            return int(self.text(name), 16) & HASH_MASK
-        except ValueError as error:
-            raise BadMessage(f"{self._what}.{name}: expected a hexadecimal number") from error
+        value = self._value.get(name)
+        if not isinstance(value, str) or not _HASH.fullmatch(value):
+            raise BadMessage(f"{self._what}.{name}: expected 16 hexadecimal digits")
+        return int(value, 16)
 
     def items(self, name: str) -> list[Any]:
         value = self._value.get(name, [])
@@ -130,21 +159,21 @@ class _Fields:
         values = self.items(name)
         if len(values) > MAX_PREFIXES:
             raise BadMessage(f"{self._what}.{name}: more than {MAX_PREFIXES}")
+        if not all(isinstance(value, str) and "%" not in value for value in values):
+            raise BadMessage(f"{self._what}.{name}: expected prefixes")
         try:
-            return tuple(str(ipaddress.ip_network(str(value))) for value in values)
+            return tuple(str(ipaddress.ip_network(value)) for value in values)
         except ValueError as error:
             raise BadMessage(f"{self._what}.{name}: {error}") from error
 
 
 def _address(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise BadMessage(f"{what}: expected an IP address")
     try:
-        return str(ipaddress.ip_address(value)) if isinstance(value, str) else _refuse(what)
+        return canonical_address(value)
     except ValueError as error:
-        raise BadMessage(f"{what}: expected an IP address") from error
-
-
-def _refuse(what: str) -> str:
-    raise BadMessage(f"{what}: expected an IP address")
+        raise BadMessage(f"{what}: {error}") from error
 
 
 def item_from_json_untrusted(value: object) -> Item:
@@ -153,12 +182,12 @@ def item_from_json_untrusted(value: object) -> Item:
     kind = fields.text("kind")
     try:
         if kind == "zone":
-            return Zone(fields.text("apex"), ZoneKind(fields.text("schema")), fields.prefixes("serviceCIDRs"),
-                        fields.prefixes("podCIDRs"))
+            return Zone(fields.apex("apex"), ZoneKind(fields.text("schema")),
+                        fields.prefixes("serviceCIDRs"), fields.prefixes("podCIDRs"))
         if kind == "namespace":
-            return Namespace(fields.text("name"))
+            return Namespace(fields.label("name"))
         if kind == "pod":
-            return Pod(fields.text("namespace"), fields.text("name"), fields.addresses("addresses"))
+            return Pod(fields.label("namespace"), fields.subdomain("name"), fields.addresses("addresses"))
         if kind == "service":
             return _service(fields)
     except ValueError as error:
@@ -168,34 +197,57 @@ def item_from_json_untrusted(value: object) -> Item:
 
 def _service(fields: _Fields) -> Service:
     addresses = fields.addresses("addresses")
-    return Service(fields.text("zone"), fields.text("namespace"), fields.text("name"), ServiceKind(fields.text("type")),
-                   addresses, fields.addresses("presented") or addresses, fields.text("externalName", ""),
-                   tuple(_port(port) for port in fields.items("ports")),
+    return Service(fields.apex("zone"), fields.label("namespace"), fields.label("name"),
+                   ServiceKind(fields.text("type")), addresses, fields.addresses("presented") or addresses,
+                   fields.subdomain("externalName", ""), tuple(_port(port) for port in fields.items("ports")),
                    tuple(_group(group) for group in fields.items("groups")))
 
 
 def _port(value: object) -> Port:
     fields = _Fields(value, "port")
-    return Port(fields.text("name", ""), fields.text("protocol"), fields.number("port", 65535, 0),
-                fields.text("appProtocol", ""))
+    protocol = fields.text("protocol")
+    if protocol not in PROTOCOLS:
+        raise BadMessage(f"port.protocol: expected one of {', '.join(PROTOCOLS)}")
+    return Port(fields.label("name", ""), sys.intern(protocol), fields.number("port", 65535, 0),
+                sys.intern(fields.text("appProtocol", "")))
 
 
 def _group(value: object) -> EndpointGroup:
     fields = _Fields(value, "group")
-    return EndpointGroup(fields.text("cluster", ""), fields.text("locality", ""), fields.number("priority", 1 << 16, 0),
+    return EndpointGroup(fields.label("cluster", ""), sys.intern(fields.text("locality", "")),
+                         fields.number("priority", MAX_PRIORITY, 0),
                          tuple(_port(port) for port in fields.items("ports")),
                          tuple(_endpoint(endpoint) for endpoint in fields.items("endpoints")))
 
 
 def _endpoint(value: object) -> Endpoint:
     fields = _Fields(value, "endpoint")
-    return Endpoint(_address(fields.text("address"), "endpoint.address"), fields.text("hostname", ""),
-                    fields.flag("ready", True), Claim(fields.text("claim", Claim.POD.value)), fields.text("pod", ""))
+    return Endpoint(_address(fields.value("address"), "endpoint.address"), fields.label("hostname", ""),
+                    fields.flag("ready", True), Claim(fields.text("claim", Claim.POD.value)), _pod(fields),
+                    fields.flag("draining", False))
+
+
+def _pod(fields: _Fields) -> str:
+    value = fields.value("pod", "")
+    namespace, slash, name = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if value != "" and not (slash and is_label(namespace) and is_subdomain(name)):
+        raise BadMessage("endpoint.pod: expected namespace/name")
+    return str(value)
+
+
+def item_text(item: Item) -> str:
+    """The canonical JSON of an item."""
+    return _dump(item_to_json(item))
 
 
 def item_hash(item: Item) -> int:
     """64 bits of BLAKE2b over the canonical JSON."""
-    return int.from_bytes(hashlib.blake2b(_dump(item_to_json(item)).encode(), digest_size=8).digest(), "big")
+    return text_hash(item_text(item))
+
+
+def text_hash(text: str) -> int:
+    """64 bits of BLAKE2b over an item's canonical JSON."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def hash_of(items: Iterable[Item]) -> int:
@@ -208,35 +260,47 @@ def hash_of(items: Iterable[Item]) -> int:
 
 def encode(message: Message) -> bytes:
     """One line of UTF-8 JSON with its newline."""
+    if isinstance(message, ListItem):
+        return message.line or item_line(item_text(message.item))
+    if isinstance(message, ChangeSet):
+        return message.line or change_line(message.rev, message.prev, map(operation_text, message.changes))
     return (_dump(_message_to_json(message)) + "\n").encode()
 
 
-def _message_to_json(message: Message) -> dict[str, Any]:
+def item_line(text: str) -> bytes:
+    """The line of a ListItem with this canonical JSON."""
+    return f'{{"item":{text},"type":"ITEM"}}\n'.encode()
+
+
+def change_line(rev: int, prev: int, operations: Iterable[str]) -> bytes:
+    """The line of a ChangeSet with these operations (`operation_text`)."""
+    return f'{{"ops":[{",".join(operations)}],"prev":{prev},"rev":{rev},"type":"CHANGE"}}\n'.encode()
+
+
+def operation_text(change: Change) -> str:
+    """One change as JSON."""
+    if isinstance(change, Put):
+        return f'{{"put":{item_text(change.item)}}}'
+    return _dump({"delete": list(change.key)})
+
+
+def _message_to_json(message: ListHead | ListEnd | Mark | Gone) -> dict[str, Any]:
     if isinstance(message, ListHead):
         return {"type": "LIST", "epoch": message.epoch, "rev": message.rev, "count": message.count}
-    if isinstance(message, ListItem):
-        return {"type": "ITEM", "item": item_to_json(message.item)}
     if isinstance(message, ListEnd):
         return {"type": "LISTED", "rev": message.rev, "hash": f"{message.hash:016x}"}
-    if isinstance(message, ChangeSet):
-        return {"type": "CHANGE", "rev": message.rev, "prev": message.prev,
-                "ops": [_change_to_json(change) for change in message.changes]}
     if isinstance(message, Mark):
         return {"type": "MARK", "rev": message.rev, "count": message.count, "hash": f"{message.hash:016x}",
                 "stale": message.stale}
     return {"type": "GONE", "reason": message.reason}
 
 
-def _change_to_json(change: Change) -> dict[str, Any]:
-    return {"put": item_to_json(change.item)} if isinstance(change, Put) else {"delete": list(change.key)}
-
-
 def decode_untrusted(line: bytes) -> Message:
-    """A message of one line; raises `BadMessage` and nothing else."""
+    """A message of one line; raises `BadMessage` and nothing else. Fields that are not known are passed over."""
     if len(line) > MAX_LINE:
         raise BadMessage(f"a line of {len(line)} bytes; at most {MAX_LINE} are taken")
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode())
     except (ValueError, RecursionError) as error:
         raise BadMessage("a line that is not JSON") from error
     fields = _Fields(value, "message")
@@ -260,7 +324,7 @@ def _change(value: object) -> Change:
     if "put" in value:
         return Put(item_from_json_untrusted(value["put"]))
     key = fields.items("delete")
-    if len(key) != 4 or not all(isinstance(part, str) and len(part) <= MAX_NAME for part in key):
+    if len(key) != 4 or not all(isinstance(part, str) and is_plain(part) for part in key):
         raise BadMessage("operation: expected put, or delete with a key of four texts")
     return Delete(_key(key))
 

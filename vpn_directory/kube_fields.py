@@ -1,13 +1,15 @@
 """Typed access to raw Kubernetes objects: what we read is checked, the rest is nobody's business.
 
-Owns the one exception, `ObjectRefused`, which names object, field and reason.
+Owns the one exception, `ObjectRefused`, which names object, field and reason. Leaves what a name or an address may look
+like to `text`.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
+
+from vpn_directory.text import canonical_address, is_label, is_plain, is_subdomain, shown
 
 ApiObject = Mapping[str, Any]
 
@@ -39,9 +41,14 @@ class Fields:
         if isinstance(obj, Mapping):
             meta = obj.get("metadata")
             meta = meta if isinstance(meta, Mapping) else {}
-            place = "/".join(str(meta[key]) for key in ("namespace", "name") if meta.get(key))
-            which = f"{obj.get('kind') or 'object'} {place or '(without a name)'}"
+            place = "/".join(_said(meta[key]) for key in ("namespace", "name") if meta.get(key))
+            which = f"{_said(obj.get('kind') or 'object')} {place or '(without a name)'}"
         return cls(obj, which)
+
+    @property
+    def which(self) -> str:
+        """The object, in words: `Service shop/web`."""
+        return self._which
 
     def refuse(self, name: str, why: str) -> ObjectRefused:
         """The error for a field."""
@@ -64,6 +71,27 @@ class Fields:
             raise self.refuse(name, "expected text" if value is not None else "is missing")
         return value
 
+    def label(self, name: str, default: str | None = "") -> str:
+        """A text that is a DNS label; `default=None` makes it required."""
+        return self._matching(name, self.text(name, default), is_label, "a lower-case DNS label (RFC 1123)")
+
+    def folded_label(self, name: str) -> str:
+        """A DNS label in whatever case; names are compared without regard to it."""
+        return self._matching(name, self.text(name).lower(), is_label, "a DNS label (RFC 1123)")
+
+    def subdomain(self, name: str, default: str | None = "") -> str:
+        """A text that is a DNS name; `default=None` makes it required."""
+        return self._matching(name, self.text(name, default), is_subdomain, "a lower-case DNS name (RFC 1123)")
+
+    def plain(self, name: str) -> str:
+        """A text of printable ASCII that has no further form."""
+        return self._matching(name, self.text(name), is_plain, "printable ASCII of at most 253 characters")
+
+    def _matching(self, name: str, text: str, fits: Callable[[str], bool], what: str) -> str:
+        if text and not fits(text):
+            raise self.refuse(name, f"{shown(text)} is not {what}")
+        return text
+
     def number(self, name: str, low: int, high: int) -> int:
         """A whole number; missing or null reads as 0."""
         value = self._value.get(name)
@@ -82,34 +110,44 @@ class Fields:
             raise self.refuse(name, "expected true or false")
         return value
 
-    def each(self, name: str) -> list[Fields]:
-        """A list of objects; missing or null is empty."""
+    def each(self, name: str, most: int = 1 << 20) -> list[Fields]:
+        """A list of at most `most` objects; missing or null is empty."""
         return [Fields(value, self._which, f"{self._path}.{name}[{i}]".lstrip("."))
-                for i, value in enumerate(self._list(name))]
+                for i, value in enumerate(self._list(name, most))]
 
-    def texts(self, name: str) -> list[str]:
-        """A list of texts; missing or null is empty."""
-        values = self._list(name)
+    def texts(self, name: str, most: int = 1 << 20) -> list[str]:
+        """A list of at most `most` texts; missing or null is empty."""
+        values = self._list(name, most)
         if not all(isinstance(value, str) for value in values):
             raise self.refuse(name, "expected a list of texts")
         return values
 
-    def addresses(self, name: str) -> tuple[str, ...]:
-        """A list of IP addresses in canonical form."""
+    def addresses(self, name: str, most: int = 1 << 20) -> tuple[str, ...]:
+        """A list of at most `most` IP addresses, in canonical form."""
+        return tuple(self._address(name, text) for text in self.texts(name, most))
+
+    def address(self, name: str) -> tuple[str, ...]:
+        """A text field that is an IP address; missing, null or empty is none."""
+        text = self.text(name)
+        return (self._address(name, text),) if text else ()
+
+    def _address(self, name: str, text: str) -> str:
         try:
-            return tuple(str(ipaddress.ip_address(text)) for text in self.texts(name))
+            return canonical_address(text)
         except ValueError as error:
             raise self.refuse(name, str(error)) from error
 
-    def labels(self) -> dict[str, str]:
-        """metadata.labels."""
-        found = self.at("metadata").at("labels")._value
-        return {str(key): str(value) for key, value in found.items()}
-
-    def _list(self, name: str) -> list[Any]:
+    def _list(self, name: str, most: int) -> list[Any]:
         value = self._value.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
             raise self.refuse(name, "expected a list")
+        if len(value) > most:
+            raise self.refuse(name, f"{len(value)} entries; at most {most} are taken")
         return value
+
+
+def _said(value: object) -> str:
+    """A name inside an error: as it is when it is harmless, quoted otherwise."""
+    return value if isinstance(value, str) and is_plain(value) else shown(value)

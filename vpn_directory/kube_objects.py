@@ -1,7 +1,11 @@
 """Kubernetes objects joined into the directory's items, one object at a time or all at once. Pure.
 
-Owns which slices make a service and whose each endpoint address is (DESIGN §6). A malformed object is refused by name; what
-was known of it before stays in force, and nothing else is touched. Other kinds are ignored: they are somebody else's.
+Owns which slices make a service. A malformed object is refused by name; what was known of it before stays in force, and
+nothing else is touched. Other kinds are ignored: they are somebody else's. Leaves reading one object to `kube_specs`, and
+whose each endpoint address is to `address_owners`.
+
+What the items are depends on the objects in force and on nothing else: not on the order in which they came, nor on what was
+there before.
 """
 
 from __future__ import annotations
@@ -10,10 +14,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, TypeAlias
 
+from vpn_directory.address_owners import AddressOwners, Multimap, own_addresses
+from vpn_directory.codec import MAX_LINE
 from vpn_directory.kube_fields import ApiObject, ObjectRefused
 from vpn_directory.kube_specs import (
+    GROUPS,
+    Identity,
     Name,
     PodSpec,
     ServiceSpec,
@@ -41,8 +49,13 @@ from vpn_directory.model import (
     Zone,
     ZoneKind,
 )
+from vpn_directory.text import is_apex, shown
 
-KINDS = ("Namespace", "Pod", "Service", "EndpointSlice", "ServiceImport")
+KINDS: Final = tuple(GROUPS)
+MAX_SERVICE: Final = MAX_LINE // 2  # bytes of one service's JSON, so that no team's slices stop every client's stream
+
+ServiceId: TypeAlias = tuple[str, str, str]
+"""(zone apex, namespace, name)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +82,24 @@ class Inventory:
 
     def __init__(self, cluster_domain: str = "cluster.local", clusterset_domain: str | None = None,
                  service_cidrs: Sequence[str] = (), pod_cidrs: Sequence[str] = ()) -> None:
+        """ValueError for a domain that is no lower-case DNS name without a trailing dot."""
+        for domain in filter(None, (cluster_domain, clusterset_domain)):
+            if not is_apex(domain):
+                raise ValueError(f"{shown(domain)}: expected a lower-case DNS name without a trailing dot, such as cluster.local")
         self._apex = cluster_domain
         self._clusterset = clusterset_domain
-        self._objects: dict[tuple[str, str, str], object] = {}
+        self._objects: dict[Identity, object] = {}
+        self._raw: dict[Identity, ApiObject] = {}
         self._pods: dict[Name, PodSpec] = {}
-        self._services: dict[tuple[str, str, str], ServiceSpec] = {}
+        self._services: dict[ServiceId, ServiceSpec] = {}
         self._slices: dict[Name, SliceSpec] = {}
-        self._slices_of: defaultdict[tuple[str, str, str], set[Name]] = defaultdict(set)
-        self._pods_at: defaultdict[str, set[Name]] = defaultdict(set)
-        self._vips: defaultdict[str, set[tuple[str, str, str]]] = defaultdict(set)
-        self._used_by: defaultdict[str, set[tuple[str, str, str]]] = defaultdict(set)
-        self._dirty: set[tuple[str, str, str]] = set()
+        self._slices_of: defaultdict[ServiceId, set[Name]] = defaultdict(set)
+        self._owners = AddressOwners(service_cidrs)
+        self._used_by: Multimap[Name] = Multimap()
+        self._dirty: set[ServiceId] = set()
         self._items: dict[Key, Item] = {}
         self._changes: dict[Key, Change] = {}
+        self._left_out: dict[ServiceId, tuple[Name, ...]] = {}
         self.items: Mapping[Key, Item] = MappingProxyType(self._items)
         self._put(Zone(cluster_domain, ZoneKind.CLUSTER, tuple(service_cidrs), tuple(pod_cidrs)))
         if clusterset_domain:
@@ -91,43 +109,57 @@ class Inventory:
     def apply(self, obj: ApiObject) -> list[Change]:
         """Take in one object, new or changed; raises `ObjectRefused` and changes nothing when it is malformed."""
         ident = identity(obj)
-        if ident[0] in KINDS:
-            self._store(ident, self._read(ident[0], obj))
+        if ident is not None:
+            spec = _READERS[ident[0]](obj) or ()
+            self._raw.pop(ident, None)
+            self._store(ident, spec)
         return self._flush()
 
     def remove(self, kind: str, namespace: str, name: str) -> list[Change]:
         """Forget one object."""
-        self._store((kind, namespace, name), None)
+        ident = (kind, "" if kind == "Namespace" else namespace, name)
+        self._raw.pop(ident, None)
+        self._store(ident, None)
         return self._flush()
 
     def replace_all(self, objects: Iterable[LocatedObject]) -> tuple[list[Change], list[Refusal]]:
-        """Make the inventory exactly these objects, but for refused ones, whose last good state stays."""
-        seen: set[tuple[str, str, str]] = set()
+        """Make the inventory exactly these objects, but for refused ones, whose last good state stays.
+
+        An object that is the very same as the last time (`is`) is not read again, so objects must not be changed in place.
+        """
+        seen: set[Identity] = set()
         refused: list[Refusal] = []
         for located in objects:
             try:
-                ident = identity(located.obj)
-                if ident[0] not in KINDS:
-                    continue
-                if ident in seen:
-                    raise ObjectRefused(f"{ident[0]} {ident[1]}/{ident[2]}", "metadata.name", "is defined twice")
-                seen.add(ident)
-                self._store(ident, self._read(ident[0], located.obj))
+                self._take(located.obj, seen)
             except ObjectRefused as error:
                 refused.append(Refusal(located.where, error))
         for ident in [known for known in self._objects if known not in seen]:
+            self._raw.pop(ident, None)
             self._store(ident, None)
-        return self._flush(), refused
+        return self._flush(), refused + [Refusal("the directory", error) for error in self.left_out()]
 
-    @staticmethod
-    def _read(kind: str, obj: ApiObject) -> object:
-        return _READERS[kind](obj) or ()
+    def left_out(self) -> list[ObjectRefused]:
+        """Slices that their services have no room for, and so are not served."""
+        return [ObjectRefused(f"Service {ident[1]}/{ident[2]}", "endpoints",
+                              f"more than {MAX_SERVICE} bytes; left out {len(names)} slices, the first {names[0][1]}")
+                for ident, names in sorted(self._left_out.items())]
+
+    def _take(self, obj: ApiObject, seen: set[Identity]) -> None:
+        ident = identity(obj)
+        if ident is None:
+            return
+        if ident in seen:
+            raise ObjectRefused(" ".join((ident[0], "/".join(filter(None, ident[1:])))), "metadata.name", "is defined twice")
+        seen.add(ident)
+        if self._raw.get(ident) is not obj:
+            self._store(ident, _READERS[ident[0]](obj) or ())
+            self._raw[ident] = obj
 
     # --- what is known ---
 
-    def _store(self, ident: tuple[str, str, str], spec: object) -> None:
-        before = self._objects.get(ident)
-        if spec == before:
+    def _store(self, ident: Identity, spec: object) -> None:
+        if spec == self._objects.get(ident):
             return
         if spec is None:
             del self._objects[ident]
@@ -149,44 +181,53 @@ class Inventory:
         before = self._pods.pop(name, None)
         if spec is not None:
             self._pods[name] = spec
-        for address in _own(before):
-            self._pods_at[address].discard(name)
-        for address in _own(spec):
-            self._pods_at[address].add(name)
-        for address in {*_own(before), *_own(spec)}:
-            self._dirty |= self._used_by[address]
-        item = Pod(*name, _own(spec))
+        self._owners_changed(self._owners.replace_pod(name, before, spec))
+        item = Pod(*name, own_addresses(spec))
         self._put(item) if item.addresses else self._delete(item.key)
 
     def _store_slice(self, name: Name, spec: SliceSpec | None) -> None:
         before = self._slices.pop(name, None)
-        if before is not None:
-            self._slices_of[self._service_of(name, before)].discard(name)
-            self._dirty.add(self._service_of(name, before))
-        if spec is not None:
-            self._slices[name] = spec
-            self._slices_of[self._service_of(name, spec)].add(name)
-            self._dirty.add(self._service_of(name, spec))
+        for ident in self._services_of(name, before):
+            self._slices_of[ident].discard(name)
+            if not self._slices_of[ident]:
+                del self._slices_of[ident]
+            self._dirty.add(ident)
+        for endpoint in before.endpoints if before else ():
+            self._used_by.discard(endpoint.address, name)
+        if spec is None:
+            return
+        self._slices[name] = spec
+        for ident in self._services_of(name, spec):
+            self._slices_of[ident].add(name)
+            self._dirty.add(ident)
+        for endpoint in spec.endpoints:
+            self._used_by.add(endpoint.address, name)
 
-    def _service_of(self, name: Name, spec: SliceSpec) -> tuple[str, str, str]:
-        return ((self._clusterset or "") if spec.clusterset else self._apex, name[0], spec.service)
+    def _services_of(self, name: Name, spec: SliceSpec | None) -> list[ServiceId]:
+        """A slice is of a Service, of a ServiceImport, or of both when the Service was derived from the import."""
+        if spec is None:
+            return []
+        mine = [(self._apex, name[0], spec.service)] if spec.service else []
+        return mine + ([(self._clusterset, name[0], spec.imported)] if spec.imported and self._clusterset else [])
 
-    def _store_service(self, ident: tuple[str, str, str], spec: ServiceSpec | None) -> None:
+    def _store_service(self, ident: ServiceId, spec: ServiceSpec | None) -> None:
         before = self._services.pop(ident, None)
         if spec is not None:
             self._services[ident] = spec
-        for address in before.addresses if before else ():
-            self._vips[address].discard(ident)
-            self._dirty |= self._used_by[address]
-        for address in spec.addresses if spec else ():
-            self._vips[address].add(ident)
-            self._dirty |= self._used_by[address]
+        self._owners_changed(self._owners.replace_service(ident, before.addresses if before else (),
+                                                          spec.addresses if spec else ()))
         self._dirty.add(ident)
+
+    def _owners_changed(self, addresses: Iterable[str]) -> None:
+        """Services whose endpoints have these addresses are looked at again."""
+        for address in addresses:
+            for name in self._used_by[address]:
+                self._dirty.update(self._services_of(name, self._slices[name]))
 
     # --- what it makes ---
 
     def _flush(self) -> list[Change]:
-        for ident in self._dirty:
+        for ident in sorted(self._dirty):
             self._make_service(ident)
         self._dirty.clear()
         changes, self._changes = list(self._changes.values()), {}
@@ -201,45 +242,45 @@ class Inventory:
         if self._items.pop(key, None) is not None:
             self._changes[key] = Delete(key)
 
-    def _make_service(self, ident: tuple[str, str, str]) -> None:
-        for address in self._addresses_of(ident):
-            self._used_by[address].add(ident)
+    def _make_service(self, ident: ServiceId) -> None:
         spec = self._services.get(ident)
-        key = ("service", *ident)
+        self._left_out.pop(ident, None)
         if spec is None:
-            self._delete(key)
+            self._delete(("service", *ident))
             return
-        self._put(Service(*ident, spec.kind, spec.addresses, spec.addresses, spec.external_name, spec.ports,
-                          self._groups(ident, spec)))
+        groups = self._groups(ident, spec, self._slices_that_fit(ident))
+        self._put(Service(*ident, spec.kind, spec.addresses, spec.addresses, spec.external_name, spec.ports, groups))
 
-    def _addresses_of(self, ident: tuple[str, str, str]) -> set[str]:
-        return {e.address for name in self._slices_of[ident] for e in self._slices[name].endpoints}
-
-    def _groups(self, ident: tuple[str, str, str], service: ServiceSpec) -> tuple[EndpointGroup, ...]:
-        grouped: defaultdict[tuple[str, str, tuple[Port, ...]], dict[tuple[str, str], Endpoint]] = defaultdict(dict)
-        for name in sorted(self._slices_of[ident]):
+    def _slices_that_fit(self, ident: ServiceId) -> list[SliceSpec]:
+        """Slices by name while there is room; by name, so that it does not depend on which came first."""
+        size, fitting, left_out = 0, [], []
+        for name in sorted(self._slices_of.get(ident, ())):
             spec = self._slices[name]
+            if size + spec.size > MAX_SERVICE:
+                left_out.append(name)
+                continue
+            size += spec.size
+            fitting.append(spec)
+        if left_out:
+            self._left_out[ident] = tuple(left_out)
+        return fitting
+
+    def _groups(self, ident: ServiceId, service: ServiceSpec, slices: Iterable[SliceSpec]) -> tuple[EndpointGroup, ...]:
+        grouped: defaultdict[tuple[str, str, tuple[Port, ...]], dict[tuple[str, str], Endpoint]] = defaultdict(dict)
+        for spec in slices:
             for raw in spec.endpoints:
                 members = grouped[(spec.cluster, raw.zone, spec.ports)]
                 made = self._endpoint(ident[1], raw, service.publish_not_ready)
                 known = members.get((made.address, made.hostname))
-                if known is None or (made.ready and not known.ready):
-                    members[(made.address, made.hostname)] = made
+                members[(made.address, made.hostname)] = _joined(known, made) if known else made
         return tuple(EndpointGroup(cluster, locality, 0, ports, tuple(members[key] for key in sorted(members)))
                      for (cluster, locality, ports), members in sorted(grouped.items(), key=_group_order))
 
     def _endpoint(self, namespace: str, raw: SliceEndpoint, publish_not_ready: bool) -> Endpoint:
-        claim = self._claim(namespace, raw)
+        claim = self._owners.claim(namespace, raw.address, raw.target)
         pod = "/".join(raw.target) if claim is Claim.POD and raw.target else ""
-        return Endpoint(raw.address, raw.hostname, raw.ready or publish_not_ready, claim, pod)
-
-    def _claim(self, namespace: str, raw: SliceEndpoint) -> Claim:
-        if raw.target is not None:
-            pod = self._pods.get(raw.target)
-            own = raw.target[0] == namespace and raw.address in _own(pod)
-            return Claim.POD if own else Claim.REFUSED
-        taken = self._pods_at[raw.address] or self._vips[raw.address]
-        return Claim.REFUSED if taken else Claim.EXTERNAL
+        ready = raw.ready or publish_not_ready
+        return Endpoint(raw.address, raw.hostname, ready, claim, pod, raw.draining and not ready)
 
 
 _READERS: dict[str, Callable[[Any], object]] = {
@@ -251,11 +292,17 @@ _READERS: dict[str, Callable[[Any], object]] = {
 }
 
 
-def _own(pod: PodSpec | None) -> tuple[str, ...]:
-    """The addresses that are a pod's own: a pod on the host's network has none."""
-    return () if pod is None or pod.host_network else pod.addresses
+def _joined(one: Endpoint, other: Endpoint) -> Endpoint:
+    """One endpoint that two slices list, as happens while it moves between them: the better of each."""
+    first, second = sorted((one, other), key=lambda endpoint: (_CLAIMS[endpoint.claim], endpoint.pod))
+    ready = first.ready or second.ready
+    return Endpoint(first.address, first.hostname, ready, first.claim, first.pod,
+                    (first.draining or second.draining) and not ready)
 
 
-def _group_order(entry: tuple[tuple[str, str, tuple[Port, ...]], object]) -> tuple[str, str, list[tuple[str, str, int]]]:
+_CLAIMS: Final = {Claim.POD: 0, Claim.EXTERNAL: 1, Claim.REFUSED: 2}
+
+
+def _group_order(entry: tuple[tuple[str, str, tuple[Port, ...]], object]) -> tuple[str, str, list[tuple[str, str, int, str]]]:
     cluster, locality, ports = entry[0]
-    return cluster, locality, [(port.name, port.protocol, port.port) for port in ports]
+    return cluster, locality, [(port.name, port.protocol, port.port, port.app_protocol) for port in ports]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from vpn_directory.model import Change, Item
@@ -22,6 +22,8 @@ class ListItem:
     """One item of the listing."""
 
     item: Item
+    line: bytes = field(default=b"", compare=False, repr=False)
+    """Its encoding, if that is at hand: a gateway sends the same line to every client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class ChangeSet:
     rev: int
     prev: int
     changes: tuple[Change, ...]
+    line: bytes = field(default=b"", compare=False, repr=False)
+    """Its encoding, if that is at hand."""
 
 
 @dataclass(frozen=True, slots=True)

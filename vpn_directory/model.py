@@ -35,11 +35,12 @@ class Claim(StrEnum):
     """Whose an endpoint address is (DESIGN §6), which decides whether packets may be sent to it. Names ignore it."""
 
     POD = "pod"
-    """The slice's targetRef is a Pod of the service's own namespace, and that Pod has this address."""
+    """The slice's targetRef is a Pod of the service's own namespace; that Pod has this address, and no other namespace's has."""
     EXTERNAL = "external"
-    """No targetRef, and no known Pod has this address: an address outside the cluster's pods."""
+    """No targetRef, and the address is of no known Pod, Service or node, nor special: outside of the cluster."""
     REFUSED = "refused"
-    """It says it is a Pod's and is not, or it is a Pod's of someone else. Never sent to."""
+    """It says it is a Pod's and is not; or it is someone else's: a Pod's, a Service's, a node's; or it is loopback,
+    link-local, metadata, multicast. Never sent to (`address_owners` has the rule)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Endpoint:
     claim: Claim = Claim.POD
     pod: str = ""
     """`namespace/name` of the Pod when `claim` is POD."""
+    draining: bool = False
+    """Not ready because it terminates, but serving: never named, and sent to only while no endpoint is ready (kube-proxy)."""
 
 
 @dataclass(frozen=True, slots=True)

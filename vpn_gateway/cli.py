@@ -16,6 +16,7 @@ from vpn_gateway.config import (
     BadConfig,
     GatewayConfig,
     Network,
+    domain,
     pool,
     prefix,
     require_policy,
@@ -84,7 +85,9 @@ def _config(args: argparse.Namespace) -> GatewayConfig:
         args.objects, getattr(args, "private_key_file", Path()), getattr(args, "open", True),
         getattr(args, "listen_port", 51820), getattr(args, "interface", "kvpn-gw"),
         pool(args.pool4, "--pool4", 4), pool(args.pool6, "--pool6", 6),  # type: ignore[arg-type]
-        args.cluster_domain, args.clusterset_domain, prefixes("service-cidr"), prefixes("pod-cidr"),
+        domain(args.cluster_domain, "--cluster-domain"),
+        args.clusterset_domain and domain(args.clusterset_domain, "--clusterset-domain"),
+        prefixes("service-cidr"), prefixes("pod-cidr"),
         prefixes("never-reach"), getattr(args, "peer_to_peer", False), getattr(args, "mtu", 1420))
 
 

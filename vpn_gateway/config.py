@@ -8,6 +8,8 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from vpn_directory.text import is_apex, shown
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 DEFAULT_POOL4: Final = "198.18.0.0/16"
@@ -58,10 +60,19 @@ def pool(text: str, flag: str, version: int) -> Network:
 
 def prefix(text: str, flag: str) -> Network:
     """A CIDR. Raises `BadConfig`."""
+    if "%" in text:
+        raise BadConfig(f"{flag} {shown(text)}: a prefix has no scope")
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
         raise BadConfig(f"{flag} {text}: {error}; expected a prefix such as 10.96.0.0/12") from error
+
+
+def domain(text: str, flag: str) -> str:
+    """The apex of a zone. Raises `BadConfig`."""
+    if not is_apex(text):
+        raise BadConfig(f"{flag} {shown(text)}: expected a lower-case DNS name without a trailing dot, such as cluster.local")
+    return text
 
 
 def require_policy(is_open: bool) -> None:

@@ -25,7 +25,7 @@ OBJECTS = [
     pod("shop", "db-0", "10.1.0.5"), pod("shop", "db-1", "10.1.0.6"),
     slice_("shop", "db", "db", endpoint("10.1.0.5", "db-0", hostname="db-0"), endpoint("10.1.0.6", "db-1"),
            endpoint("10.1.0.7", "db-2", conditions={"ready": False}), port=5432),
-    {"kind": "ServiceImport", "apiVersion": "v1", "metadata": {"namespace": "shop", "name": "geo"},
+    {"kind": "ServiceImport", "apiVersion": "multicluster.x-k8s.io/v1alpha1", "metadata": {"namespace": "shop", "name": "geo"},
      "spec": {"type": "Headless", "ports": [{"name": "http", "port": 80}]}},
     slice_("shop", "geo", "", endpoint("10.7.0.1", hostname="one"), labels={
         "multicluster.kubernetes.io/service-name": "geo", "multicluster.kubernetes.io/source-cluster": "east"}),

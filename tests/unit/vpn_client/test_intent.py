@@ -46,7 +46,8 @@ def test_addresses_and_domains_become_canonical() -> None:
     ("mtu", True), ("mtu", "1420"), ("persistent_keepalive", -1), ("persistent_keepalive", 70000),
     ("cluster_domain", ""), ("cluster_domain", "a..b"), ("cluster_domain", "x" * 64), ("cluster_domain", "a b"),
     ("clusterset_domain", "-"), ("include", ["10.0.0.1/8"]), ("include", ["10.0.0.0/8"] * 257), ("exclude", [7]),
-    ("profile", "line\nbreak"), ("profile", "x" * 5000), ("command", "rm -rf /")])
+    ("addresses", ["fd00::1%x }; flush ruleset; #"]), ("gateway_address", "fe80::1%eth0"), ("include", ["fd00::1%x dev lo"]),
+    ("endpoints", ["[fe80::1%x;y]:51820"]), ("profile", "line\nbreak"), ("profile", "x" * 5000), ("command", "rm -rf /")])
 def test_what_is_wrong_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(BadIntent) as caught:
         parse_intent_untrusted({**INTENT, name: value})

@@ -29,10 +29,11 @@ from vpn_directory.model import (
     ZoneKind,
 )
 
-names = st.text("abcdefghij-", min_size=1, max_size=10)
+names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 addresses = st.ip_addresses().map(str)
 ports = st.builds(Port, names, st.sampled_from(["TCP", "UDP"]), st.integers(1, 65535), st.just("") | names)
-endpoints = st.builds(Endpoint, addresses, st.just("") | names, st.booleans(), st.sampled_from(Claim), st.just("") | names)
+endpoints = st.builds(Endpoint, addresses, st.just("") | names, st.booleans(), st.sampled_from(Claim),
+                      st.just("") | st.builds("{}/{}".format, names, names), st.booleans())
 groups = st.builds(EndpointGroup, st.just("") | names, st.just("") | names, st.integers(0, 9),
                    st.lists(ports, max_size=2).map(tuple), st.lists(endpoints, max_size=3).map(tuple))
 services = st.builds(Service, names, names, names, st.sampled_from(ServiceKind), st.lists(addresses, max_size=2).map(tuple),

@@ -38,7 +38,9 @@ def test_peers_and_profile_agree(objects: Path, tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(("words", "code", "said"), [
     (["profile", "nobody", "--endpoint", "192.0.2.1:5"], ExitCode.FAILURE, "peers in force: ci, laptop"),
     (["profile", "ci", "--endpoint", "host"], ExitCode.USAGE, "--endpoint"),
-    (["profile", "ci", "--endpoint", "192.0.2.1:5", "--pool4", "x"], ExitCode.USAGE, "--pool4")])
+    (["profile", "ci", "--endpoint", "192.0.2.1:5", "--pool4", "x"], ExitCode.USAGE, "--pool4"),
+    (["profile", "ci", "--endpoint", "192.0.2.1:5", "--cluster-domain", "x."], ExitCode.USAGE, "--cluster-domain"),
+    (["profile", "ci", "--endpoint", "192.0.2.1:5", "--pool6", "fd00::%x }/64"], ExitCode.USAGE, "has no scope")])
 def test_errors_name_the_fix(objects: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str],
                              code: ExitCode, said: str) -> None:
     assert main([*words, "--objects", str(objects), "--private-key-file", str(tmp_path / "key")]) == code

@@ -40,6 +40,17 @@ def test_a_refused_claim_opens_and_translates_nothing(attack: dict[str, Any]) ->
     assert "targets" not in text
 
 
+@pytest.mark.parametrize("attack", [
+    pod("evil", "p", "fd00::1%x }\nflush ruleset\n#"), service("evil", "s", "fd00::1%x }\nflush ruleset\n#"),
+    slice_("evil", "e", "s", endpoint("fd00::1%x }\nflush ruleset\n#")),
+    service("evil", "s", "10.96.0.5", ports=[{"port": 80, "name": "x }\nflush ruleset\n#"}])])
+def test_no_object_writes_into_the_script(attack: dict[str, Any]) -> None:
+    inventory = Inventory()
+    changes, refused = inventory.replace_all(located(attack, pod("shop", "a", "10.1.0.1")))
+    assert len(refused) == 1
+    assert FilterModel().apply(changes) == "add element inet kvpn_gateway pods4 { 10.1.0.1 }\n"
+
+
 def test_an_outside_address_opens_exactly_its_port() -> None:
     text = script(*shop(endpoint("203.0.113.5")))
     assert "add element inet kvpn_gateway targets4 { 203.0.113.5 . tcp . 8080 }" in text
