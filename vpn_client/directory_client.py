@@ -25,8 +25,6 @@ from vpn_directory.replica import Replica, ReplicaState, ResyncNeeded
 PATH: Final = "/v1/directory"
 SILENCE: Final = 15.0
 """Seconds without a line after which the stream is dead; the gateway sends a mark every five."""
-CONNECT_TIMEOUT: Final = 1.0
-"""Seconds for an answer's head: a lost packet must not cost the kernel's own, growing, patience."""
 BACKOFF: Final = (0.1, 2.0)
 """Seconds: the first pause after a failure, and the longest; doubled in between."""
 LINES_PER_TURN: Final = 32

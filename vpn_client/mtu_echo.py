@@ -19,6 +19,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from vpn_client.mtu_probe import FLOOR_IPV4, FLOOR_IPV6, TRIES, MtuProbe, Verdict
+from vpn_tunnel.ip_packet import checksum
 
 PATIENCE: Final = 0.4
 """Seconds to wait for a first answer, per try."""
@@ -55,15 +56,6 @@ class Echo:
         message = data[start:]
         ours = len(message) >= _ECHO.size + _TOKEN and message[0] == self.reply and message[8:16] == self.token
         return self.header + len(message) if ours else None
-
-
-def checksum(data: bytes) -> int:
-    """RFC 1071."""
-    padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return int(~total & 0xFFFF)
 
 
 def measure(own: str, gateway: str, upper: int, *, ipv6_inside: bool = True,

@@ -42,6 +42,8 @@ from vpn_tunnel.uapi_socket import UapiSocket
 
 INTERFACES: Final = 64
 """Names that are tried: kvpn0, kvpn1, …"""
+CONNECT_TIMEOUT: Final = 1.0
+"""Seconds for an answer's head: a lost packet must not cost the kernel's own, growing, patience."""
 SESSION_TIMEOUT: Final = 3.0
 """Seconds for the gateway's answer to who we are."""
 SESSION_TRIES: Final = 3
@@ -166,7 +168,7 @@ class RealParts:
     def directory(self, intent: Intent, interface: str, events: DirectoryEvents) -> Directory:
         """A copy of the gateway's directory."""
         def open_(path: str) -> AbstractAsyncContextManager[Response]:
-            return get(_target(intent, interface), path, timeout=1.0, headers={"Accept-Encoding": "gzip"})
+            return get(_target(intent, interface), path, timeout=CONNECT_TIMEOUT, headers={"Accept-Encoding": "gzip"})
         return DirectoryClient(open_, events, self.now, self._random.random)
 
     async def gateway_session(self, intent: Intent, interface: str) -> GatewaySession:
@@ -211,7 +213,7 @@ def _target(intent: Intent, interface: str) -> Target:
 
 
 async def _ask_session(target: Target) -> GatewaySession:
-    async with asyncio.timeout(SESSION_TIMEOUT), get(target, "/v1/session", timeout=1.0) as response:
+    async with asyncio.timeout(SESSION_TIMEOUT), get(target, "/v1/session", timeout=CONNECT_TIMEOUT) as response:
         body = await response.read(1.0)
     if response.status == 403:
         raise Failure(ExitCode.DENIED, "gateway", "it does not know this peer's address (403)",

@@ -17,8 +17,6 @@ _WAS_LINE_OPEN: Final = "#kvpn- "
 """The original's last line, when it had no line end."""
 _WAS_SYMLINK: Final = "#kvpn@ "
 _WAS_MISSING: Final = "#kvpn?"
-MAX_SERVERS: Final = 3
-"""MAXNS of resolv.h: the C library reads no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from vpn_directory.address_owners import AddressOwners, Multimap, own_addresses
 from vpn_directory.codec import MAX_LINE
 from vpn_directory.kube_fields import ApiObject, ObjectRefused
 from vpn_directory.kube_specs import (
-    GROUPS,
     Identity,
     Name,
     PodSpec,
@@ -51,7 +50,6 @@ from vpn_directory.model import (
 )
 from vpn_directory.text import is_apex, shown
 
-KINDS: Final = tuple(GROUPS)
 MAX_SERVICE: Final = MAX_LINE // 2  # bytes of one service's JSON, so that no team's slices stop every client's stream
 
 ServiceId: TypeAlias = tuple[str, str, str]

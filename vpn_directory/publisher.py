@@ -79,6 +79,8 @@ class Publisher:
         self._ring_bytes = 0
         self._subscriptions: list[Subscription] = []
         self._marked = now
+        self.told = 0
+        """Messages published so far: whoever writes to followers has something to do when it has grown."""
 
     @property
     def items(self) -> dict[Key, Item]:
@@ -166,6 +168,7 @@ class Publisher:
         return Mark(self.rev, len(self._items), self._hash, self.stale)
 
     def _tell(self, message: Message) -> None:
+        self.told += 1
         for subscription in self._subscriptions:
             subscription.push(message)
         self._subscriptions = [s for s in self._subscriptions if not s.ended]

@@ -21,11 +21,12 @@ _SUBDOMAIN: Final = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _DOTTED: Final = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 
-_SPECIAL: Final = tuple(map(ipaddress.ip_network, (
+SPECIAL: Final = tuple(map(ipaddress.ip_network, (
     "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4",
     "::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8",
     "100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::254/128", "fd20:ce::254/128")))
-"""This host, link-local (most clouds' metadata), multicast, reserved, IPv4 in disguise; then metadata elsewhere."""
+"""What no pod, service or outside server has: this host, link-local (most clouds' metadata), multicast, reserved, IPv4 in
+disguise; then metadata elsewhere."""
 
 
 def is_label(text: str) -> bool:
@@ -65,7 +66,7 @@ def is_special(address: str) -> bool:
     if address.startswith(("10.", "172.", "192.")):
         return False  # nearly every address there is: this is asked of each of 100,000 endpoints
     value = ipaddress.ip_address(address)
-    return any(value.version == network.version and value in network for network in _SPECIAL)
+    return any(value.version == network.version and value in network for network in SPECIAL)
 
 
 def shown(value: object) -> str:

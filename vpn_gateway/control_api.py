@@ -128,6 +128,7 @@ class ControlApi:
             response.headers["Content-Encoding"] = "gzip"
             squeeze = zlib.compressobj(6, zlib.DEFLATED, 31)
         waker = asyncio.Event()
+        waker.set()  # a resumed watch has what it missed
         self._wakers.add(waker)
         try:
             await response.prepare(request)

@@ -9,7 +9,6 @@ only its first.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,11 +16,10 @@ from typing import Final
 
 from vpn_directory.gateway_service import CONTROL_PORT, NAME, NAMESPACE
 from vpn_directory.model import Change, Claim, Endpoint, Item, Key, Pod, Port, Put, Service, ServiceKind
+from vpn_directory.text import SPECIAL
 from vpn_gateway.config import GatewayConfig
 
 TABLE: Final = "inet kvpn_gateway"
-NEVER4: Final = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
-NEVER6: Final = ("::/127", "fe80::/10", "ff00::/8", "::ffff:0:0/96")
 
 
 def base_script(config: GatewayConfig, own: Iterable[str]) -> str:
@@ -31,7 +29,7 @@ def base_script(config: GatewayConfig, own: Iterable[str]) -> str:
 
 
 def _sets(config: GatewayConfig, own: Iterable[str]) -> str:
-    never = [*NEVER4, *NEVER6, *config.never_reach, *own]
+    never = [*map(str, SPECIAL), *config.never_reach, *own]
     never4 = _elements(text for text in never if ":" not in text)
     never6 = _elements(text for text in never if ":" in text)
     return f"""
@@ -101,8 +99,6 @@ def _forwarding(config: GatewayConfig) -> str:
     ip6 daddr @vips6 reject with icmpx port-unreachable
     reject with icmpx admin-prohibited
   }}
-  chain outward {{ }}
-  chain homeward {{ }}
   chain forward {{
     type filter hook forward priority filter; policy drop;
     iifname "{tun}" jump spoofed
@@ -274,4 +270,4 @@ def _backends(service: Service, family: str, port: Port) -> list[tuple[str, int]
 
 
 def _family(address: str) -> str:
-    return str(ipaddress.ip_address(address).version)
+    return "6" if ":" in address else "4"

@@ -43,6 +43,7 @@ class Gateway:
         self._state = GatewayState(config, secrets.token_hex(8), clock())
         self._failing: dict[str, str] = {"objects": "no objects have been read yet", "filter": "no filter is in force yet"}
         self._ticked = 0.0
+        self._told = 0
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -97,11 +98,10 @@ class Gateway:
             self._ticked = now
             await self._carry_out(tunnel, self._state.tick(now, _today()))
         await self._read_objects(tunnel)
-        before = self._state.publisher.rev
         self._state.publisher.poll(clock())
-        if self._state.publisher.rev != before:
-            LOG.debug("directory revision %d", self._state.publisher.rev)
-        api.published()
+        if self._told != self._state.publisher.told:
+            self._told = self._state.publisher.told
+            api.published()
 
     async def _read_objects(self, tunnel: Tunnel) -> None:
         try:

@@ -16,6 +16,7 @@ from vpn_tunnel.constants import DEFAULT_MTU
 from vpn_tunnel.device import Device, PeerStatus
 from vpn_tunnel.events import Event
 from vpn_tunnel.keys import PrivateKey, PublicKey
+from vpn_tunnel.pump import Pump
 from vpn_tunnel.tun import Tun, TunUnavailable, open_tun
 from vpn_tunnel.udp_sockets import UdpSockets
 
@@ -25,8 +26,8 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Tunnel:
-    """A device with its descriptors: Python's `Pump`. `stop()` closes nothing; `close()` closes what it was given."""
+class Tunnel(Pump):
+    """A device with its descriptors, and Python's pump between them. `stop()` closes nothing; `close()` closes what it has."""
 
     def __init__(self, device: Device, tun: Tun, sockets: UdpSockets) -> None:
         self.device = device

@@ -26,9 +26,7 @@ MESSAGE_TRANSPORT: Final = 4
 INITIATION_SIZE: Final = 148  # bytes
 RESPONSE_SIZE: Final = 92  # bytes
 COOKIE_REPLY_SIZE: Final = 64  # bytes
-TRANSPORT_HEADER_SIZE: Final = 16  # bytes
 TRANSPORT_OVERHEAD: Final = 32  # bytes: header and authentication tag
-PADDING_MULTIPLE: Final = 16  # bytes
 
 # --- what every implementation chooses; values as in the kernel's -----------------------------------------------------
 REKEY_TIMEOUT_JITTER: Final = 0.333  # seconds, upper bound

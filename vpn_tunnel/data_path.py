@@ -125,9 +125,6 @@ class DataPath(Protocol):
     def send_packets(self, batch: Sequence[Packet], now: float) -> None:
         """IP packets from the host."""
 
-    def send_keepalive(self, peer: int, now: float) -> None:
-        """An empty message now, if there is a session."""
-
     def handle_deadline(self, now: float) -> None:
         """Act on every timer that is due."""
 

@@ -76,6 +76,7 @@ class Device:
         self._indices: set[int] = set()
         self._open: dict[int, Peer] = {}
         self._answered: dict[bytes, Peer] = {}
+        self._responded: dict[int, Peer] = {}
         self._deadlines = DeadlineQueue()
         self._batches: list[OutgoingBatch] = []
         self._events: deque[Event] = deque()
@@ -379,15 +380,10 @@ class Device:
 
     def _consume_cookie_untrusted(self, data: bytes, now: float) -> None:
         reply = parse_cookie_reply_untrusted(data)
-        peer = self._open.get(reply.receiver) or self._answering(reply.receiver)
+        peer = self._open.get(reply.receiver) or self._responded.get(reply.receiver)
         if peer is None:
             raise BadMessage(DropReason.UNKNOWN_INDEX)
         peer.jar.consume_reply_untrusted(reply, now)
-
-    def _answering(self, index: int) -> Peer | None:
-        """The peer whom we sent a response with this sender index that is not confirmed yet."""
-        wanted = index.to_bytes(4, "little")
-        return next((peer for peer in self._answered.values() if peer.answered and peer.answered[1][4:8] == wanted), None)
 
     def _consume_initiation_untrusted(self, local: noise.LocalStatic, data: bytes, source: Endpoint, now: float) -> None:
         self._answer_again_untrusted(data, source)
@@ -426,6 +422,7 @@ class Device:
         self._forget_answer(peer)
         peer.answered = (data, response, MAX_CANDIDATE_ENDPOINTS)
         self._answered[data] = peer
+        self._responded[message.sender] = peer
         peer.unproved = source
         if self.data_path.endpoint(peer.ident) is None:
             self.data_path.set_endpoint(peer.ident, source)
@@ -435,7 +432,9 @@ class Device:
 
     def _forget_answer(self, peer: Peer) -> None:
         if peer.answered is not None:
-            self._answered.pop(peer.answered[0], None)
+            initiation, response, _ = peer.answered
+            self._answered.pop(initiation, None)
+            self._responded.pop(int.from_bytes(response[4:8], "little"), None)
             peer.answered = None
 
     def _consume_response_untrusted(self, local: noise.LocalStatic, data: bytes, source: Endpoint, now: float) -> None:

@@ -1,6 +1,6 @@
 """The seam between a device and the descriptors that feed it: what client and gateway start and stop.
 
-`AsyncioPump` in `asyncio_driver` is Python's. A native core's threads implement the same protocol.
+`Tunnel` in `asyncio_driver` is Python's. A native core's threads implement the same protocol.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`DataPath` in Python: the reference that a native core is held to, and what runs without one.
 
-Owns the order of checks on receive (paper §5.4.6, research in docs/design.md): index, keypair's age and counter, tag, replay,
+Owns the order of checks on receive (paper §5.4.6): index, keypair's age and counter, tag, replay,
 confirmation, endpoint, inner packet, source ownership. Per packet it reads no clock and logs nothing.
 """
 
@@ -362,9 +362,6 @@ class PythonDataPath:
             self._facts.append(Fact(FactKind.WANTS_HANDSHAKE, state.ident))
         self._traversed(state, now)
         self._arm(state)
-
-    def send_keepalive(self, peer: int, now: float) -> None:
-        self._emit(self._peers[peer], b"", now)
 
     def _emit(self, state: _Peer, packet: bytes, now: float) -> None:
         pair = state.keypairs.current

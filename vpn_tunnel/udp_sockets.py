@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import socket
 import struct
 from collections import Counter
@@ -195,7 +194,7 @@ def _ancillary(endpoint: Endpoint, tos: int) -> list[tuple[int, int, bytes]]:
         found.append((socket.IPPROTO_IP, _IP_TOS, _INT.pack(tos)) if v4
                      else (socket.IPPROTO_IPV6, _IPV6_TCLASS, _INT.pack(tos)))
     if endpoint.source:
-        packed = ipaddress.ip_address(endpoint.source).packed
+        packed = socket.inet_pton(socket.AF_INET if v4 else socket.AF_INET6, endpoint.source)
         # The interface is left to routing unless the address needs it: sticky, not too sticky.
         found.append((socket.IPPROTO_IP, _IP_PKTINFO, _IN4.pack(0, packed, bytes(4))) if v4 else
                      (socket.IPPROTO_IPV6, _IPV6_PKTINFO, _IN6.pack(packed, endpoint.interface if packed[0] == 0xFE else 0)))

@@ -99,6 +99,18 @@ def test_listing_then_changes_and_resume() -> None:
     serve(check)
 
 
+def test_a_resumed_watch_gets_what_it_missed_at_once() -> None:
+    async def check(api: ControlApi, state: GatewayState, session: aiohttp.ClientSession, url: str) -> None:
+        rev = state.publisher.rev
+        state.replace_objects(located(peer("a"), pod("shop", "q", "10.1.0.2")), (), 1.0, 1.0)
+        state.publisher.flush(1.0)
+        response = await session.get(f"{url}/v1/directory?watch=1&epoch=epoch1&rev={rev}")
+        assert isinstance(decode_untrusted(await response.content.readline()), ChangeSet)
+        response.close()
+
+    serve(check)
+
+
 @pytest.mark.parametrize("query", ["epoch=other&rev=1", "epoch=epoch1&rev=99", "epoch=epoch1&rev=x", "epoch=epoch1"])
 def test_a_revision_that_is_not_held_is_gone(query: str) -> None:
     async def check(api: ControlApi, state: GatewayState, session: aiohttp.ClientSession, url: str) -> None:

@@ -403,7 +403,10 @@ def test_responses_need_a_cookie_under_load_too(pair: Pair) -> None:
         pair.a.device._load.note_handshake(pair.clock.now)
     pair.a.device.receive_datagrams([ReceivedDatagram(response, pair.b.endpoint)], pair.clock.now)
     assert pair.a.device.counters[DropReason.COOKIE_SENT] == 1
-    assert [batch.datagrams[0][0] for batch in pair.a.device.batches_to_send()] == [3]
+    (batch,) = pair.a.device.batches_to_send()
+    assert batch.datagrams[0][0] == 3
+    pair.b.device.receive_datagrams([ReceivedDatagram(batch.datagrams[0], pair.a.endpoint)], pair.clock.now)
+    assert not reason_of(pair.b), "the responder finds whom the cookie is for"
 
 
 # --- untrusted bytes ---

@@ -39,6 +39,11 @@ def test_a_checksum_verifies_itself(data: bytes) -> None:
     assert checksum(data + checksum(data).to_bytes(2, "big")) in (0, 0xFFFF)
 
 
+def test_checksum_of_rfc_1071() -> None:
+    assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == 0xFFFF - 0xDDF2
+    assert checksum(b"\x01") == 0xFEFF
+
+
 def test_congestion_is_carried_inside_and_the_checksum_stays_right() -> None:
     marked = decapsulate_ecn(V4, 3)
     assert marked is not None

@@ -75,9 +75,8 @@ def test_the_last_counters_are_never_used(pair: Pair) -> None:
     current.send_counter = REJECT_AFTER_MESSAGES
     pair.a.device.send_packets([ipv4_packet(pair.a.inner, pair.b.inner)], pair.clock.now)
     assert all(batch.datagrams[0][0] != 4 for batch in pair.a.device.batches_to_send())
-    datagram = sealed_with_counter = b"\4\0\0\0" + current.remote_index.to_bytes(4, "little")
-    datagram = sealed_with_counter + REJECT_AFTER_MESSAGES.to_bytes(8, "little") + bytes(16)
-    receive(pair, datagram)
+    header = b"\4\0\0\0" + current.remote_index.to_bytes(4, "little") + REJECT_AFTER_MESSAGES.to_bytes(8, "little")
+    receive(pair, header + bytes(16))
     assert pair.b.device.counters[DropReason.SESSION_EXPIRED] == 1
 
 
