@@ -104,6 +104,7 @@ def test_a_resumed_watch_gets_what_it_missed_at_once() -> None:
         rev = state.publisher.rev
         state.replace_objects(located(peer("a"), pod("shop", "q", "10.1.0.2")), (), 1.0, 1.0)
         state.publisher.flush(1.0)
+        state.by_address["127.0.0.1"] = state.live[0]
         response = await session.get(f"{url}/v1/directory?watch=1&epoch=epoch1&rev={rev}")
         assert isinstance(decode_untrusted(await response.content.readline()), ChangeSet)
         response.close()
